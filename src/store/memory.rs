@@ -1,0 +1,4 @@
+/// stub
+pub struct MemoryStore;
+/// stub
+pub struct MemoryStoreBuilder;
