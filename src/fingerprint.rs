@@ -48,9 +48,7 @@ impl Fingerprint {
 
     /// Returns whether the two differ in nothing but their credentials.
     pub(crate) fn differs_in_credentials_only(&self, other: &Self) -> bool {
-        self != other
-            && self.0[0] == other.0[0]
-            && same_bytes(&self.0[REQUEST], &other.0[REQUEST])
+        self != other && self.0[0] == other.0[0] && same_bytes(&self.0[REQUEST], &other.0[REQUEST])
     }
 }
 
@@ -63,7 +61,11 @@ impl PartialEq for Fingerprint {
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let request = &self.0[REQUEST];
-        write!(f, "{:02x}{:02x}{:02x}{:02x}…", request[0], request[1], request[2], request[3])
+        write!(
+            f,
+            "{:02x}{:02x}{:02x}{:02x}…",
+            request[0], request[1], request[2], request[3]
+        )
     }
 }
 
@@ -86,7 +88,12 @@ pub(crate) fn request_digest(
     let mut digest = digester.start(Purpose::Request);
     digest.field(&authority(parts, target));
     digest.field(parts.method.as_str().as_bytes());
-    digest.field(target.path_and_query().map_or("", |path| path.as_str()).as_bytes());
+    digest.field(
+        target
+            .path_and_query()
+            .map_or("", |path| path.as_str())
+            .as_bytes(),
+    );
     if let Some(canonical) = canonical {
         digest.length(1);
         digest.field(canonical);
@@ -111,7 +118,10 @@ pub(crate) fn request_digest(
 fn authority(parts: &request::Parts, target: &Uri) -> Vec<u8> {
     let authority = match target.authority().or_else(|| parts.uri.authority()) {
         Some(authority) => authority.as_str().as_bytes(),
-        None => parts.headers.get(header::HOST).map_or(&[][..], |host| host.as_bytes()),
+        None => parts
+            .headers
+            .get(header::HOST)
+            .map_or(&[][..], |host| host.as_bytes()),
     };
     let mut authority = authority.to_ascii_lowercase();
     for port in [":80", ":443"] {

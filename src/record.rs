@@ -72,7 +72,10 @@ impl Record {
     fn encoded_len(&self, body: &Buffered) -> usize {
         const MAX_LENGTHS: usize = 5;
         let fields = |fields: &HeaderMap| -> usize {
-            fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 6).sum()
+            fields
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 6)
+                .sum()
         };
         HEAD_LEN
             + fields(&self.headers)
@@ -120,7 +123,12 @@ impl Record {
             OMITTED if body_len == 0 && trailers.is_none() => RecordedBody::Omitted,
             _ => return Err(InvalidRecord::Damaged),
         };
-        Ok(Self { fingerprint, status, headers, body })
+        Ok(Self {
+            fingerprint,
+            status,
+            headers,
+            body,
+        })
     }
 }
 

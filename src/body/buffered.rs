@@ -30,7 +30,12 @@ pub(crate) enum Read<E> {
 
 impl Buffered {
     pub(crate) fn new(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
-        Self { len: bytes.len(), first: bytes, rest: VecDeque::new(), trailers }
+        Self {
+            len: bytes.len(),
+            first: bytes,
+            rest: VecDeque::new(),
+            trailers,
+        }
     }
 
     /// Reads a body to its end, or until it turns out longer than `limit` bytes.
@@ -79,7 +84,10 @@ impl Buffered {
     }
 
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        Some(&self.first).filter(|first| !first.is_empty()).into_iter().chain(&self.rest)
+        Some(&self.first)
+            .filter(|first| !first.is_empty())
+            .into_iter()
+            .chain(&self.rest)
     }
 
     pub(crate) const fn trailers(&self) -> Option<&HeaderMap> {
@@ -92,7 +100,8 @@ impl Buffered {
             return self.first.clone();
         }
         let mut bytes = Vec::with_capacity(self.len);
-        self.chunks().for_each(|chunk| bytes.extend_from_slice(chunk));
+        self.chunks()
+            .for_each(|chunk| bytes.extend_from_slice(chunk));
         bytes.into()
     }
 

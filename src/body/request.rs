@@ -31,11 +31,15 @@ pin_project! {
 
 impl<B> RequestBody<B> {
     pub(crate) const fn forwarded(body: B) -> Self {
-        Self { kind: Kind::Forwarded { body } }
+        Self {
+            kind: Kind::Forwarded { body },
+        }
     }
 
     pub(crate) const fn buffered(buffered: Buffered) -> Self {
-        Self { kind: Kind::Buffered { buffered } }
+        Self {
+            kind: Kind::Buffered { buffered },
+        }
     }
 }
 

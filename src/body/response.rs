@@ -36,19 +36,30 @@ pin_project! {
 
 impl<B: Body> ResponseBody<B> {
     pub(crate) const fn forwarded(body: B) -> Self {
-        Self { kind: Kind::Forwarded { body } }
+        Self {
+            kind: Kind::Forwarded { body },
+        }
     }
 
     pub(crate) const fn buffered(buffered: Buffered) -> Self {
-        Self { kind: Kind::Buffered { buffered } }
+        Self {
+            kind: Kind::Buffered { buffered },
+        }
     }
 
     pub(crate) const fn resumed(read: Buffered, rest: Pin<Box<B>>) -> Self {
-        Self { kind: Kind::Resumed { read, rest } }
+        Self {
+            kind: Kind::Resumed { read, rest },
+        }
     }
 
     pub(crate) const fn failed(read: Buffered, error: B::Error) -> Self {
-        Self { kind: Kind::Failed { read, error: Some(error) } }
+        Self {
+            kind: Kind::Failed {
+                read,
+                error: Some(error),
+            },
+        }
     }
 }
 
