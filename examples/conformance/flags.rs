@@ -4,7 +4,7 @@ use axum::http::HeaderName;
 use lexopt::{Arg, Parser};
 use tower_idempotency::UnknownOutcome;
 
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 A server with the idempotency layer on every route.
 
   --listen ADDR             where to listen (127.0.0.1:8080)
@@ -24,26 +24,26 @@ A server with the idempotency layer on every route.
 ";
 
 /// What the command line says; `None` leaves the layer's own default.
-pub struct Flags {
-    pub listen: String,
-    pub store: String,
-    pub ttl: Option<Duration>,
-    pub lease: Option<Duration>,
-    pub wait: Duration,
-    pub optional_key: bool,
-    pub max_request_bytes: Option<usize>,
-    pub max_response_bytes: Option<usize>,
-    pub principal_header: Option<HeaderName>,
-    pub unknown_outcome: UnknownOutcome,
-    pub fail_open: bool,
-    pub max_in_flight: Option<usize>,
-    pub record_all: bool,
-    pub ledger: Option<PathBuf>,
+pub(crate) struct Flags {
+    pub(crate) listen: String,
+    pub(crate) store: String,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) lease: Option<Duration>,
+    pub(crate) wait: Duration,
+    pub(crate) optional_key: bool,
+    pub(crate) max_request_bytes: Option<usize>,
+    pub(crate) max_response_bytes: Option<usize>,
+    pub(crate) principal_header: Option<HeaderName>,
+    pub(crate) unknown_outcome: UnknownOutcome,
+    pub(crate) fail_open: bool,
+    pub(crate) max_in_flight: Option<usize>,
+    pub(crate) record_all: bool,
+    pub(crate) ledger: Option<PathBuf>,
 }
 
 impl Flags {
     /// Reads the command line: `None` where it asks for help.
-    pub fn parse() -> Result<Option<Self>, lexopt::Error> {
+    pub(crate) fn parse() -> Result<Option<Self>, lexopt::Error> {
         let mut flags = Self {
             listen: "127.0.0.1:8080".into(),
             store: "memory".into(),

@@ -10,16 +10,16 @@ use serde_json::json;
 use tower_idempotency::IdempotencyContext;
 
 /// A file that says which handler ran when, for whoever looks for two at a time.
-pub struct Ledger(Mutex<File>);
+pub(crate) struct Ledger(Mutex<File>);
 
 impl Ledger {
-    pub fn open(path: &Path) -> Result<Self, String> {
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let file = OpenOptions::new().append(true).create(true).open(path);
         file.map(|file| Self(Mutex::new(file)))
             .map_err(|error| format!("cannot append to {}: {error}", path.display()))
     }
 
-    pub fn append(&self, event: &str, context: Option<&IdempotencyContext>) {
+    pub(crate) fn append(&self, event: &str, context: Option<&IdempotencyContext>) {
         let since_1970 = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .expect("a clock after 1970");

@@ -37,7 +37,7 @@ struct Runs {
 
 type Shared = Arc<Runs>;
 
-pub fn router<S: Store>(layer: IdempotencyLayer<S>, ledger: Option<Ledger>) -> Router {
+pub(crate) fn router<S: Store>(layer: IdempotencyLayer<S>, ledger: Option<Ledger>) -> Router {
     let runs = Shared::new(Runs {
         ledger,
         ..Runs::default()
