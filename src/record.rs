@@ -148,7 +148,8 @@ fn get_fields(encoded: &mut Bytes) -> Result<Option<HeaderMap>, InvalidRecord> {
         return Ok(None);
     }
     // A field takes two bytes at least: a wrong count must not reserve memory for itself.
-    let capacity = count.min(encoded.len() / 2);
+    // Some room is left for the fields that a replay is marked with.
+    let capacity = count.min(encoded.len() / 2) + 3;
     let mut fields = HeaderMap::try_with_capacity(capacity).map_err(damaged)?;
     for _ in 0..count {
         let name = HeaderName::from_bytes(&get_bytes(encoded)?).map_err(damaged)?;

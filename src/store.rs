@@ -167,8 +167,8 @@ impl<T: Store + ?Sized> Store for Arc<T> {
 pub struct Claim {
     name: RecordName,
     owner: OwnerToken,
-    lease: Duration,
-    ttl: Duration,
+    lease_millis: u64,
+    ttl_millis: u64,
 }
 
 impl Claim {
@@ -188,8 +188,8 @@ impl Claim {
         Self {
             name,
             owner,
-            lease: whole_millis(lease.clamp(Self::MIN, Self::MAX_LEASE)),
-            ttl: whole_millis(ttl.clamp(Self::MIN, Self::MAX_TTL)),
+            lease_millis: whole_millis(lease.clamp(Self::MIN, Self::MAX_LEASE)),
+            ttl_millis: whole_millis(ttl.clamp(Self::MIN, Self::MAX_TTL)),
         }
     }
 
@@ -208,20 +208,20 @@ impl Claim {
     /// Returns how long the claim holds when nobody renews it, in whole milliseconds.
     #[must_use]
     pub const fn lease(&self) -> Duration {
-        self.lease
+        Duration::from_millis(self.lease_millis)
     }
 
     /// Returns how long a record is kept, and a lapsed or abandoned claim after its deadline,
     /// in whole milliseconds.
     #[must_use]
     pub const fn ttl(&self) -> Duration {
-        self.ttl
+        Duration::from_millis(self.ttl_millis)
     }
 }
 
-fn whole_millis(duration: Duration) -> Duration {
+fn whole_millis(duration: Duration) -> u64 {
     let millis = duration.as_nanos().div_ceil(1_000_000);
-    Duration::from_millis(u64::try_from(millis).expect("clamped before"))
+    u64::try_from(millis).expect("clamped before")
 }
 
 /// Tells one owner of a claim from every other: 128 random bits, made anew for every run.
