@@ -121,7 +121,6 @@ impl<S: Store> Exchange<S> {
                 Err(Stop::Failed(error)) => return Err(error),
             };
             let mut run = Run::new(&self.shared, &self.claim, &fingerprint, permit, start);
-            run.let_renewer_start().await;
             if self.hang_up.happened() {
                 // A client that left before its handler started gets nothing done, nor reads this.
                 self.shared.clean_up(self.claim, Settlement::Release);
@@ -220,6 +219,10 @@ impl<S: Store> Exchange<S> {
                     self.compare(fingerprint, &theirs)?;
                 }
                 self.hang_up.end_with_client();
+                // A client that left meanwhile waits for nothing, nor reads this.
+                if self.hang_up.happened() {
+                    return Err(Rejection::InFlight);
+                }
                 Ok(Found::Owner(left))
             }
             Ok(Claimed::Unknown {

@@ -1,4 +1,4 @@
-use http::{HeaderMap, StatusCode, response};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::store::Effects;
 
@@ -23,17 +23,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Applies the default rule to an answer and its trailers.
-    pub(crate) fn of(parts: &response::Parts, trailers: Option<&HeaderMap>) -> Self {
-        match grpc_status(&parts.headers).or_else(|| trailers.and_then(grpc_status)) {
+    /// Applies the default rule.
+    pub(crate) const fn of(status: StatusCode, grpc_status: Option<u32>) -> Self {
+        match grpc_status {
             Some(7 | 8 | 10 | 14 | 16) => Self::Retryable,
             Some(1 | 2 | 4 | 13) => Self::Unknown,
             Some(_) => Self::Final,
-            None => Self::of_status(parts.status),
+            None => Self::of_status(status),
         }
     }
 
-    fn of_status(status: StatusCode) -> Self {
+    const fn of_status(status: StatusCode) -> Self {
         match status.as_u16() {
             401 | 403 | 409 | 425 | 429 | 503 => Self::Retryable,
             408 | 500.. => Self::Unknown,
@@ -43,18 +43,24 @@ impl Outcome {
 }
 
 impl Effects {
-    /// Applies the default rule to an answer and its trailers.
-    pub(crate) fn of(parts: &response::Parts, trailers: Option<&HeaderMap>) -> Self {
-        let failed = match grpc_status(&parts.headers).or_else(|| trailers.and_then(grpc_status)) {
-            Some(status) => status != 0,
-            None => parts.status.as_u16() >= 400,
-        };
-        if failed { Self::Undo } else { Self::Keep }
+    /// Applies the default rule.
+    pub(crate) const fn of(status: StatusCode, grpc_status: Option<u32>) -> Self {
+        match grpc_status {
+            Some(0) => Self::Keep,
+            None if status.as_u16() < 400 => Self::Keep,
+            _ => Self::Undo,
+        }
     }
 }
 
-fn grpc_status(fields: &HeaderMap) -> Option<u32> {
-    fields.get("grpc-status")?.to_str().ok()?.parse().ok()
+/// Returns the status of a gRPC answer, which is in its trailers, or in its head where it has
+/// nothing else.
+pub(crate) fn grpc_status(headers: &HeaderMap, trailers: Option<&HeaderMap>) -> Option<u32> {
+    const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+    let status = headers
+        .get(GRPC_STATUS)
+        .or_else(|| trailers?.get(GRPC_STATUS))?;
+    status.to_str().ok()?.parse().ok()
 }
 
 /// Says what happens to a retry when the outcome of an earlier attempt is unknown.

@@ -37,7 +37,6 @@ pub(crate) struct Renewing<S: Store> {
     renewer: Arc<Renewer<S>>,
     lease: Arc<Lease>,
     place: Option<(Id, usize)>,
-    woke: bool,
 }
 
 impl<S: Store> Renewer<S> {
@@ -56,13 +55,12 @@ impl<S: Store> Renewer<S> {
         ends: Instant,
     ) -> Renewing<S> {
         let lease = Arc::new(Lease::new(claim, since, ends));
-        let mut woke = false;
         let place = Handle::try_current().ok().map(|runtime| {
             let (place, asleep) = self.add(runtime.id(), Arc::clone(&lease));
             if asleep {
                 let interval = cmp::min(claim.lease() / 3, ends - since);
-                runtime::spawn(&runtime, Arc::clone(self).go_round(runtime.id(), interval));
-                woke = true;
+                let rounds = Arc::clone(self).go_round(runtime.id(), interval);
+                runtime::spawn_unstarved(&runtime, interval / 2, rounds);
             }
             (runtime.id(), place)
         });
@@ -70,7 +68,6 @@ impl<S: Store> Renewer<S> {
             renewer: Arc::clone(self),
             lease,
             place,
-            woke,
         }
     }
 
@@ -176,11 +173,6 @@ impl<S> Drop for Sleep<'_, S> {
 impl<S: Store> Renewing<S> {
     pub(crate) const fn lease(&self) -> &Arc<Lease> {
         &self.lease
-    }
-
-    /// Says whether the renewer's task was started for this lease.
-    pub(crate) const fn woke_renewer(&self) -> bool {
-        self.woke
     }
 }
 

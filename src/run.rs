@@ -11,7 +11,7 @@ use crate::{
     events,
     fingerprint::Fingerprint,
     key::IdempotencyKey,
-    outcome::Outcome,
+    outcome::{Outcome, grpc_status},
     panics::{self, Panic},
     permits::Permit,
     rejection::Rejection,
@@ -49,6 +49,7 @@ pub(crate) struct Answer<B: Body> {
     parts: response::Parts,
     body: AnswerBody<B>,
     outcome: Outcome,
+    effects: Effects,
 }
 
 enum AnswerBody<B: Body> {
@@ -93,14 +94,6 @@ impl<'a, S: Store> Run<'a, S> {
             events::took_over(self.claim.name(), self.attempt);
         }
         self
-    }
-
-    /// Yields once where this run woke the renewer: a task woken from here waits in a slot of
-    /// this worker that no other worker takes from, and a handler that blocks would keep it there.
-    pub(crate) async fn let_renewer_start(&self) {
-        if self.renewing().is_some_and(Renewing::woke_renewer) {
-            runtime::yield_now().await;
-        }
     }
 
     fn renewing(&self) -> Option<&Renewing<S>> {
@@ -150,26 +143,22 @@ impl<'a, S: Store> Run<'a, S> {
                 Read::Failed(read, error) => AnswerBody::Failed(read, error),
             }
         };
-        let outcome = self.outcome(&parts, &body);
+        let grpc_status = grpc_status(&parts.headers, body.trailers());
+        let outcome = match (&body, parts.extensions.get(), &self.shared.settings.outcome) {
+            (AnswerBody::Failed(..), _, _) => Outcome::Unknown,
+            (_, Some(outcome), _) => *outcome,
+            (_, None, Some(outcome)) => outcome(&parts),
+            (_, None, None) => Outcome::of(parts.status, grpc_status),
+        };
+        let effects = parts.extensions.get().copied();
+        let effects = effects.unwrap_or_else(|| Effects::of(parts.status, grpc_status));
         // Boxed: the exchange keeps room for it from its beginning.
         Ok(Box::new(Answer {
             parts,
             body,
             outcome,
+            effects,
         }))
-    }
-
-    fn outcome<B: Body>(&self, parts: &response::Parts, body: &AnswerBody<B>) -> Outcome {
-        if let AnswerBody::Failed(..) = body {
-            return Outcome::Unknown;
-        }
-        if let Some(outcome) = parts.extensions.get::<Outcome>() {
-            return *outcome;
-        }
-        match &self.shared.settings.outcome {
-            Some(outcome) => outcome(parts),
-            None => Outcome::of(parts, body.trailers()),
-        }
     }
 
     /// Says what the answer means for the key.
@@ -187,18 +176,17 @@ impl<'a, S: Store> Run<'a, S> {
         }
     }
 
-    fn completion<B: Body>(&self, Answer { parts, body, .. }: &Answer<B>) -> Settlement {
-        let whole = match body {
+    fn completion<B: Body>(&self, answer: &Answer<B>) -> Settlement {
+        let whole = match &answer.body {
             AnswerBody::Whole(whole) => Some(whole),
             _ => {
                 events::body_omitted(self.claim.name());
                 None
             }
         };
-        let record = replay::record(&self.shared.settings, *self.fingerprint, parts, whole);
-        let effects = parts.extensions.get::<Effects>().copied();
-        let effects = effects.unwrap_or_else(|| Effects::of(parts, body.trailers()));
-        Settlement::Complete(record.encode(self.claim.name()), effects)
+        let (settings, name) = (&self.shared.settings, self.claim.name());
+        let record = replay::record(settings, name, self.fingerprint, &answer.parts, whole);
+        Settlement::Complete(record, answer.effects)
     }
 
     /// Settles the claim, or leaves that to a task while the client gets its answer.
