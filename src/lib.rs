@@ -10,6 +10,8 @@ mod record_name;
 mod runtime;
 mod scope;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use self::{
     body::{RequestBody, ResponseBody},

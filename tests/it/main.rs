@@ -1,3 +1,4 @@
 //! Everything that is tested through the public API, in one binary.
 
+mod store_conformance;
 mod store_memory;
