@@ -41,16 +41,11 @@ use crate::Store;
 type Check = fn(Subject) -> Pin<Box<dyn Future<Output = Checked> + Send>>;
 
 /// The checks that are asked of every store.
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 6] = [
     |subject| Box::pin(lease::a_record_expires(subject)),
     |subject| Box::pin(lease::every_duration_is_legal(subject)),
     |subject| Box::pin(race::one_of_many_acquires(subject)),
-    |subject| Box::pin(race::one_of_many_threads_acquires(subject)),
     |subject| Box::pin(dropped::all_may_be_repeated(subject)),
-    |subject| Box::pin(wake::every_end_wakes(subject)),
-    |subject| Box::pin(wake::all_are_woken(subject)),
-    |subject| Box::pin(wake::waiters_outlast_owners(subject)),
-    |subject| Box::pin(wake::no_wake_up_is_lost(subject)),
     |subject| Box::pin(record::records_come_back_as_they_were(subject)),
     |subject| Box::pin(record::names_are_independent(subject)),
 ];
@@ -76,6 +71,19 @@ const TRANSACTIONAL: [Check; 3] = [
     |subject| Box::pin(record::claims_are_never_answered_from_a_cache(subject)),
     |subject| Box::pin(record::undone_effects_leave_the_record(subject)),
 ];
+
+/// The checks that are tried one by one.
+const ALONE: [Check; 4] = [
+    |subject| Box::pin(wake::every_end_wakes(subject)),
+    |subject| Box::pin(wake::all_are_woken(subject)),
+    |subject| Box::pin(wake::waiters_outlast_owners(subject)),
+    |subject| Box::pin(wake::no_wake_up_is_lost(subject)),
+];
+
+const OTHER_CLIENTS: Check = |subject| Box::pin(wake::every_end_wakes_other_clients(subject));
+
+/// The check that a store must be in order for.
+const THREADS: Check = |subject| Box::pin(race::one_of_many_threads_acquires(subject));
 
 /// How many rows of the table, and then checks, are tried at once.
 const AT_ONCE: usize = 24;
@@ -112,25 +120,33 @@ where
     let subject = Subject::new(clients.into(), capabilities);
     let durable_claims = subject.capabilities.durable_claims;
 
-    // The table first: where it is broken, little else can be told.
+    // The table first: where it is broken, the rest tells less.
     let mut violations = Vec::new();
     let rows = Row::all(durable_claims).map(|row| {
         move |subject| -> Pin<Box<dyn Future<Output = Checked> + Send>> {
             Box::pin(row.check(subject))
         }
     });
-    run(&subject, rows, &mut violations).await;
+    run(&subject, rows, AT_ONCE, &mut violations).await;
     let more = if durable_claims { &DURABLE[..] } else { &TRANSACTIONAL[..] };
-    run(&subject, CHECKS.iter().chain(more).copied(), &mut violations).await;
-
+    run(&subject, CHECKS.iter().chain(more).copied(), AT_ONCE, &mut violations).await;
+    let across = subject.capabilities.wakes_other_clients.then_some(OTHER_CLIENTS);
+    run(&subject, ALONE.into_iter().chain(across), 1, &mut violations).await;
+    if violations.is_empty() {
+        run(&subject, [THREADS].into_iter(), 1, &mut violations).await;
+    }
     if violations.is_empty() { Ok(()) } else { Err(Violations(violations)) }
 }
 
-async fn run<C>(subject: &Subject, checks: impl Iterator<Item = C>, violations: &mut Vec<Violation>)
-where
+async fn run<C>(
+    subject: &Subject,
+    checks: impl Iterator<Item = C>,
+    at_once: usize,
+    violations: &mut Vec<Violation>,
+) where
     C: Fn(Subject) -> Pin<Box<dyn Future<Output = Checked> + Send>> + Send + Sync + 'static,
 {
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let permits = Arc::new(Semaphore::new(at_once));
     let mut running = JoinSet::new();
     for check in checks {
         let (subject, permits) = (subject.clone(), Arc::clone(&permits));

@@ -65,10 +65,18 @@ impl<'a> IntoIterator for &'a Violations {
 
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store breaks its contract in {} ways", self.0.len())?;
-        self.iter().try_for_each(|violation| write!(f, "\n\n  {violation}"))
+        // One fault breaks many rules, and the first few tell the most.
+        let shown = self.0.len().min(SHOWN);
+        write!(f, "the store breaks its contract, {} checks say:", self.0.len())?;
+        self.0[..shown].iter().try_for_each(|violation| write!(f, "\n\n  {violation}"))?;
+        match self.0.len() - shown {
+            0 => Ok(()),
+            more => write!(f, "\n\n  and {more} more"),
+        }
     }
 }
+
+const SHOWN: usize = 8;
 
 /// The same as `Display`: it is what `unwrap` in a test shows.
 impl fmt::Debug for Violations {
