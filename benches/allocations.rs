@@ -4,11 +4,17 @@
 
 mod common;
 
+use std::alloc::System;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::{Builder, Runtime};
 
 use self::common::{Variant, variants};
 
-const REQUESTS: u64 = 1000;
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const REQUESTS: usize = 1000;
 
 fn main() {
     let runtime = Builder::new_current_thread()
@@ -26,14 +32,13 @@ fn main() {
 }
 
 /// Returns the mean of many requests: a map that grows now and then counts for its share.
-fn allocations(variant: &Variant, runtime: &Runtime) -> u64 {
+fn allocations(variant: &Variant, runtime: &Runtime) -> isize {
     let requests: Vec<_> = (0..REQUESTS).map(|_| variant.request()).collect();
-    let counted = allocation_counter::measure(|| {
-        runtime.block_on(async {
-            for request in requests {
-                variant.send(request).await;
-            }
-        });
+    let region = Region::new(ALLOCATOR);
+    runtime.block_on(async {
+        for request in requests {
+            variant.send(request).await;
+        }
     });
-    counted.count_total / REQUESTS
+    isize::try_from(region.change().allocations / REQUESTS).expect("fewer than can be counted")
 }

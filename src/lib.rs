@@ -29,6 +29,8 @@ mod settings;
 mod settle;
 mod shared;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use self::{
     body::{RequestBody, ResponseBody},

@@ -83,8 +83,12 @@ struct Shared {
 /// So many that growing one of them, with ten million keys in all, takes less than a millisecond.
 const MAP_SHARDS: usize = 1024;
 
-/// How many due keys a claim looks at: twice what it may queue, so that sweeping keeps up.
+/// How many due keys a claim looks at. A key comes up three times in its life at most, so with four
+/// the sweeping keeps up.
 const SWEPT_PER_CLAIM: usize = 4;
+
+/// How many due keys a claim looks at before it is refused at the bound.
+const SWEPT_AT_BOUND: usize = 4096;
 
 /// How many records may be forgotten to make room for one new one.
 const EVICTED_PER_CALL: usize = 64;
@@ -350,16 +354,14 @@ impl Shared {
 
 /// What has nothing to do with one key, but with all of them.
 impl MemoryStore {
-    /// Looks at a few keys that are due, and returns whether any was removed.
-    fn sweep(&self, shard: usize, now: u64) -> bool {
-        let mut removed = false;
+    /// Looks at a few keys that are due.
+    fn sweep(&self, shard: usize, now: u64) {
         for _ in 0..SWEPT_PER_CLAIM {
             let Some((list, queued)) = self.shared.queue.pop_due(shard, now) else {
                 break;
             };
-            removed |= self.look_at(list, queued, now);
+            self.look_at(list, queued, now);
         }
-        removed
     }
 
     /// Removes what has expired, or queues it again for when it will have.
@@ -384,10 +386,19 @@ impl MemoryStore {
 
     /// Removes something expired or, where that is allowed, something old, whatever its key.
     fn make_room(&self, now: u64) -> bool {
+        let mut looks = SWEPT_AT_BOUND;
         (0..queue::SHARDS).any(|_| {
             let shard = self.shared.next_shard.fetch_add(1, Ordering::Relaxed) % queue::SHARDS;
-            self.sweep(shard, now)
-                || (self.shared.keep_at_least.is_some() && self.evict(shard, now))
+            while looks > 0 {
+                let Some((list, queued)) = self.shared.queue.pop_due(shard, now) else {
+                    break;
+                };
+                looks -= 1;
+                if self.look_at(list, queued, now) {
+                    return true;
+                }
+            }
+            self.shared.keep_at_least.is_some() && self.evict(shard, now)
         })
     }
 

@@ -1,3 +1,7 @@
 //! Everything that is tested through the public API, in one binary.
 
+#[cfg(feature = "testing")]
+mod broken_stores;
+#[cfg(feature = "testing")]
+mod store_conformance;
 mod store_memory;
