@@ -84,6 +84,10 @@ impl<S: Store> Exchange<S> {
     /// Answers the request: from the record, from the inner service, or with a rejection.
     ///
     /// `inner` is the service that was polled ready.
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "an `async fn` would keep two copies of its arguments"
+    )]
     pub(crate) fn answer<I, B, R>(
         self,
         mut inner: I,
@@ -95,7 +99,6 @@ impl<S: Store> Exchange<S> {
         B: Body<Data = Bytes>,
         R: Body<Data = Bytes>,
     {
-        // Not an `async fn`: that would keep two copies of all its arguments.
         async move {
             let settings = &self.shared.settings;
             let grpc = is_grpc(&parts.headers);
@@ -136,7 +139,7 @@ impl<S: Store> Exchange<S> {
                 (Err(panic), _) => panic::resume_unwind(panic),
                 (Ok(Err(error)), _) => Err(error),
                 (Ok(Ok(_)), Err(rejection)) => Ok(refuse(rejection)),
-                (Ok(Ok(answer)), Ok(())) => Ok(run.respond(answer)),
+                (Ok(Ok(answer)), Ok(())) => Ok(run.respond(*answer)),
             }
         }
     }

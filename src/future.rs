@@ -21,8 +21,9 @@ pin_project! {
     ///
     /// Dropped while a keyed request is carried out, it moves what is left to do into a task of the
     /// runtime that polled it: the handler and the saving of its result go on without their client.
-    pub struct ResponseFuture<F, B: Body, E>
+    pub struct ResponseFuture<F, B, E>
     where
+        B: Body,
         B: 'static,
         E: 'static,
     {
@@ -33,8 +34,9 @@ pin_project! {
 
 pin_project! {
     #[project = KindProjection]
-    enum Kind<F, B: Body, E>
+    enum Kind<F, B, E>
     where
+        B: Body,
         B: 'static,
         E: 'static,
     {
