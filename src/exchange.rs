@@ -126,8 +126,9 @@ impl<S: Store> Exchange<S> {
             let mut run = Run::new(&self.shared, &self.claim, &fingerprint, permit, start);
             if self.hang_up.happened() {
                 // A client that left before its handler started gets nothing done, nor reads this.
-                self.shared.clean_up(self.claim, Settlement::Release);
-                return Ok(refuse(Rejection::InFlight));
+                // The permit is kept meanwhile: a drained server leaves no such claim behind.
+                let settled = run.settle(Settlement::Release).await;
+                return Ok(refuse(settled.err().unwrap_or(Rejection::InFlight)));
             }
             let request = Request::from_parts(parts, RequestBody::buffered(body));
             let answered = match run.call(&mut inner, request, self.keyed.key) {
@@ -186,9 +187,11 @@ impl<S: Store> Exchange<S> {
             *inner = inner.clone();
             self.sleep(changed, left, deadline).await?;
             permit = self.shared.permits.take_by(deadline).await?;
-            poll_fn(|cx| inner.poll_ready(cx))
-                .await
-                .map_err(Stop::Failed)?;
+            let ready = poll_fn(|cx| inner.poll_ready(cx));
+            match runtime::timeout_at(deadline, ready).await {
+                Ok(ready) => ready.map_err(Stop::Failed)?,
+                Err(_) => return Err(Rejection::Overloaded.into()),
+            }
         }
     }
 

@@ -144,11 +144,11 @@ impl<'a, S: Store> Run<'a, S> {
             }
         };
         let grpc_status = grpc_status(&parts.headers, body.whole().and_then(Buffered::trailers));
-        let outcome = match (&body, parts.extensions.get(), &self.shared.settings.outcome) {
-            (AnswerBody::Failed(..), _, _) => Outcome::Unknown,
-            (_, Some(outcome), _) => *outcome,
-            (_, None, Some(outcome)) => outcome(&parts),
-            (_, None, None) => Outcome::of(parts.status, grpc_status),
+        let outcome = match (parts.extensions.get(), &body, &self.shared.settings.outcome) {
+            (Some(outcome), _, _) => *outcome,
+            (None, AnswerBody::Failed(..), _) => Outcome::Unknown,
+            (None, _, Some(outcome)) => outcome(&parts),
+            (None, _, None) => Outcome::of(parts.status, grpc_status),
         };
         let effects = parts.extensions.get().copied();
         let effects = effects.unwrap_or_else(|| Effects::of(parts.status, grpc_status));
