@@ -1,0 +1,7 @@
+//! What goes over the wire: every answer of the layer, without a socket.
+
+mod grpc;
+mod keys;
+mod outcomes;
+mod refusals;
+mod replay;
