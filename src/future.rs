@@ -127,15 +127,16 @@ struct Home {
 
 impl<T: 'static> Detachable<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        let future = self.future.as_mut().expect("polled after its end");
-        let Poll::Ready(output) = future.as_mut().poll(cx) else {
+        // Taken out while it is polled, so that one that panics is at its end.
+        let mut future = self.future.take().expect("polled after its end");
+        let polled = future.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.future = Some(future);
             if self.home.is_none() {
                 self.home = Home::here();
             }
-            return Poll::Pending;
-        };
-        self.future = None;
-        Poll::Ready(output)
+        }
+        polled
     }
 }
 
