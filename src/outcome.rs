@@ -11,7 +11,8 @@ use crate::store::Effects;
 /// | everything else | [`Final`](Outcome::Final) |
 ///
 /// [`IdempotencyLayer::outcome`](crate::IdempotencyLayer::outcome) changes this rule. A handler
-/// has the last word by putting an `Outcome` into the extensions of its response.
+/// has the last word by putting an `Outcome` into the extensions of its response, even where the
+/// body of that breaks off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The answer is recorded, and every retry gets it.

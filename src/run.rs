@@ -178,11 +178,11 @@ impl<S: Store> Run<S> {
     }
 
     fn outcome<B: Body>(&self, parts: &response::Parts, body: &AnswerBody<B>) -> Outcome {
-        if let AnswerBody::Failed(..) = body {
-            return Outcome::Unknown;
-        }
         if let Some(outcome) = parts.extensions.get::<Outcome>() {
             return *outcome;
+        }
+        if let AnswerBody::Failed(..) = body {
+            return Outcome::Unknown;
         }
         match &self.shared.settings.outcome {
             Some(outcome) => outcome(parts),
