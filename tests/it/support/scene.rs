@@ -34,11 +34,7 @@ impl Scene<'_> {
     /// Puts the layer in front of the obedient handler.
     pub(crate) fn wire(&self, setup: impl Fn(TestLayer) -> TestLayer, gate: &Gate) -> Wire {
         let setup = |layer| (self.setup)(setup(layer));
-        if self.router {
-            Wire::router(setup, obedient(gate))
-        } else {
-            Wire::plain(setup, obedient(gate))
-        }
+        Wire::of(self.router, setup, obedient(gate))
     }
 
     /// Has a request refused for the reason that the code names. Time must be paused.

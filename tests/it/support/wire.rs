@@ -1,4 +1,10 @@
-use std::{convert::Infallible, error::Error, fmt, future::Future, sync::Arc};
+use std::{
+    convert::Infallible,
+    error::Error,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex},
+};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -7,9 +13,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::Value;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_idempotency::{Drain, IdempotencyLayer, Rejection};
+use tower_idempotency::{Drain, IdempotencyContext, IdempotencyLayer, Rejection};
 
 use super::faulty_store::FaultyStore;
 
@@ -60,16 +69,26 @@ impl Wire {
         })
     }
 
+    /// One of them.
+    pub(crate) fn of<F, R>(router: bool, setup: impl Fn(TestLayer) -> TestLayer, handler: F) -> Self
+    where
+        F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Response<Body>> + Send + 'static,
+    {
+        if router {
+            Self::router(setup, handler)
+        } else {
+            Self::plain(setup, handler)
+        }
+    }
+
     /// Both of them: what the layer promises holds for each.
     pub(crate) fn both<F, R>(setup: impl Fn(TestLayer) -> TestLayer, handler: F) -> [Self; 2]
     where
         F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        [
-            Self::plain(&setup, handler.clone()),
-            Self::router(setup, handler),
-        ]
+        [false, true].map(|router| Self::of(router, &setup, handler.clone()))
     }
 
     fn with(
@@ -161,7 +180,7 @@ impl Answer {
     }
 
     pub(crate) fn text(&self) -> &str {
-        str::from_utf8(&self.body).unwrap()
+        std::str::from_utf8(&self.body).unwrap()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -283,6 +302,39 @@ pub(crate) fn answers(
     move |_| std::future::ready(make())
 }
 
+/// A handler that answers with what it can see: attempt and fence, then a downstream key.
+pub(crate) fn tells(request: Request<Body>) -> std::future::Ready<Response<Body>> {
+    let context = request
+        .extensions()
+        .get::<IdempotencyContext>()
+        .expect("the layer ran");
+    let (attempt, fence) = (context.attempt(), context.fence());
+    let body = format!("{attempt} {fence:?} {}", context.downstream_key("bank"));
+    let status = request
+        .headers()
+        .get("x-answer")
+        .map_or("200", |asked| asked.to_str().unwrap());
+    std::future::ready(response(status.parse().unwrap(), body))
+}
+
+/// Makes a handler that gives this answer once, and 299 to whoever asks again.
+pub(crate) fn gives(
+    once: Response<Body>,
+) -> impl Fn(Request<Body>) -> std::future::Ready<Response<Body>> + Clone + Send + Sync + 'static {
+    let once = Arc::new(Mutex::new(Some(once)));
+    move |_| {
+        let once = once.lock().unwrap().take();
+        std::future::ready(once.unwrap_or_else(|| response(299, "ran again")))
+    }
+}
+
+/// Yields to other tasks until something has come about. Paused time stands still meanwhile.
+pub(crate) async fn until(come_about: impl Fn() -> bool) {
+    while !come_about() {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Makes a response with a body.
 pub(crate) fn response(status: u16, body: impl Into<Body>) -> Response<Body> {
     Response::builder()
@@ -308,6 +360,22 @@ pub(crate) fn chunked(chunks: &[&'static str], end: End) -> Body {
     Body::new(StreamBody::new(stream::iter(
         data.chain(end).collect::<Vec<_>>(),
     )))
+}
+
+/// Makes a body of what is sent, until the sender is dropped.
+pub(crate) fn streamed() -> (Sender, Body) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let frames = stream::unfold(
+        receiver,
+        async |mut receiver: mpsc::UnboundedReceiver<_>| Some((receiver.recv().await?, receiver)),
+    );
+    (sender, Body::new(StreamBody::new(Box::pin(frames))))
+}
+
+pub(crate) type Sender = mpsc::UnboundedSender<Result<Frame<Bytes>, BrokenBody>>;
+
+pub(crate) fn data(chunk: &'static str) -> Result<Frame<Bytes>, BrokenBody> {
+    Ok(Frame::data(Bytes::from_static(chunk.as_bytes())))
 }
 
 pub(crate) enum End {
@@ -339,24 +407,5 @@ impl Gate {
 
     pub(crate) async fn pass(&self) {
         self.0.subscribe().wait_for(|open| *open).await.unwrap();
-    }
-
-    /// Makes a handler that answers once the gate is open.
-    pub(crate) fn then(
-        &self,
-        make: impl Fn() -> Response<Body> + Clone + Send + Sync + 'static,
-    ) -> impl Fn(Request<Body>) -> futures_util::future::BoxFuture<'static, Response<Body>>
-    + Clone
-    + Send
-    + Sync
-    + 'static {
-        let gate = self.clone();
-        move |_| {
-            let (gate, make) = (gate.clone(), make.clone());
-            Box::pin(async move {
-                gate.pass().await;
-                make()
-            })
-        }
     }
 }

@@ -2,6 +2,8 @@
 
 mod grpc;
 mod keys;
+mod omitted;
 mod outcomes;
 mod refusals;
 mod replay;
+mod unknown;
