@@ -200,6 +200,10 @@ impl<S: Store> Exchange<S> {
                     self.compare(fingerprint, &theirs)?;
                 }
                 self.hang_up.end_with_client();
+                // A client that left meanwhile waits for nothing. Nobody reads the rejection.
+                if self.hang_up.happened() {
+                    return Err(Rejection::InFlight);
+                }
                 Ok(Found::Owner(left))
             }
             Ok(Claimed::Unknown {
