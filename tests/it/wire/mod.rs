@@ -7,3 +7,4 @@ mod outcomes;
 mod refusals;
 mod replay;
 mod unknown;
+mod waiting;
