@@ -164,9 +164,11 @@ impl<S: Store> Exchange<S> {
             *inner = inner.clone();
             self.sleep(changed, left, *deadline).await?;
             permit = self.shared.permits.take_by(*deadline).await?;
-            poll_fn(|cx| inner.poll_ready(cx))
-                .await
-                .map_err(Stop::Failed)?;
+            let ready = poll_fn(|cx| inner.poll_ready(cx));
+            match runtime::timeout_at(*deadline, ready).await {
+                Ok(ready) => ready.map_err(Stop::Failed)?,
+                Err(_) => return Err(Rejection::Overloaded.into()),
+            }
         }
     }
 
