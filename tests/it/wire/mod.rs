@@ -4,6 +4,7 @@ mod grpc;
 mod keys;
 mod omitted;
 mod outcomes;
+mod readiness;
 mod refusals;
 mod replay;
 mod unknown;
