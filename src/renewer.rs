@@ -92,7 +92,8 @@ impl<S: Store> Renewer<S> {
             let (place, asleep) = self.add(runtime.id(), Arc::clone(&lease.held));
             lease.place = Some((runtime.id(), place));
             if asleep {
-                let interval = cmp::min(claim.lease() / 3, ends - since);
+                // Without a pause between its rounds, it would take a whole worker for itself.
+                let interval = cmp::min(claim.lease() / 3, ends - since).max(Claim::MIN);
                 let rounds = Arc::clone(self).go_round(runtime.id(), interval);
                 runtime::spawn(&runtime, rounds);
                 runtime::yield_now().await;
