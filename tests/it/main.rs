@@ -5,3 +5,5 @@ mod broken_stores;
 #[cfg(feature = "testing")]
 mod store_conformance;
 mod store_memory;
+mod support;
+mod wire;

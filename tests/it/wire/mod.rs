@@ -1,0 +1,11 @@
+//! What goes over the wire: every answer of the layer, without a socket.
+
+mod grpc;
+mod keys;
+mod omitted;
+mod outcomes;
+mod readiness;
+mod refusals;
+mod replay;
+mod unknown;
+mod waiting;
