@@ -1,0 +1,3 @@
+//! The layer under real servers, on loopback sockets.
+
+mod hang_ups;
