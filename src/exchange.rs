@@ -126,7 +126,7 @@ impl<S: Store> Exchange<S> {
                 let run = Run::begin(shared, claim, fingerprint, permit, start).await;
                 // A client that left before its handler started gets nothing done.
                 if hang_up.happened() {
-                    return Err(run.call_off().into());
+                    return Err(run.call_off().await.into());
                 }
                 run.handle(inner, request, keyed.key).await
             }

@@ -107,8 +107,10 @@ impl<S: Store> Run<S> {
     }
 
     /// Ends a run whose handler has not started. Nobody reads the rejection.
-    pub(crate) fn call_off(self) -> Rejection {
-        self.shared.clean_up(self.claim, Settlement::Release);
+    ///
+    /// The permit is kept meanwhile: a drained server leaves no such claim behind.
+    pub(crate) async fn call_off(self) -> Rejection {
+        let _ = self.settle(Settlement::Release).await;
         Rejection::InFlight
     }
 

@@ -4,7 +4,7 @@ use axum::routing::{MethodRouter, post};
 use tokio::time::sleep;
 use tower_idempotency::{IdempotencyContext, IdempotencyLayer};
 
-use crate::support::sockets::{Client, Dice, HangUp, Probe, Server, Staged, Step, Version, app};
+use crate::support::sockets::{Client, Dice, HangUp, PATIENCE, Probe, Server, Staged, Step, app};
 
 /// When a client hangs up, but for some random microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +64,7 @@ fn long_answer(probe: &Probe) -> MethodRouter {
 async fn hang_up_at_random_times(hang_up: HangUp) {
     let probe = Probe::default();
     let store = Staged::new(&probe).pausing(PAUSE);
-    let layer = IdempotencyLayer::new(store).wait(Duration::from_secs(20));
+    let layer = IdempotencyLayer::new(store).wait(PATIENCE);
     let drain = layer.drain_handle();
     let server = Server::start(app(&probe, layer, long_answer(&probe))).await;
     let mut retries = Client::connect(server.address, hang_up.version()).await;
@@ -96,7 +96,7 @@ async fn hang_up_at_random_times(hang_up: HangUp) {
         assert_eq!(probe.runs(&key), 1, "{told}");
     }
     assert_eq!(probe.count(Step::HandlerDropped), 0);
-    assert_eq!(drain.drain(Duration::from_secs(20)).await, Ok(()));
+    assert_eq!(drain.drain(PATIENCE).await, Ok(()));
     assert_eq!(drain.in_flight(), 0);
 }
 

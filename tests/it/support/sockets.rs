@@ -2,14 +2,16 @@
 
 mod client;
 mod dice;
+mod gate;
 mod probe;
 mod server;
 mod store;
 
 pub(crate) use self::{
-    client::{Answer, Client, HangUp, Version},
+    client::{Answer, Client, HangUp, Version, keyed},
     dice::Dice,
-    probe::{Probe, Step},
-    server::{Server, app, watched},
+    gate::Gate,
+    probe::{PATIENCE, Probe, Step},
+    server::{Server, app, gated, watched},
     store::Staged,
 };

@@ -246,6 +246,10 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
+    pub(crate) fn text(&self) -> &str {
+        str::from_utf8(&self.body).expect("text")
+    }
+
     pub(crate) fn is_replayed(&self) -> bool {
         self.header("idempotency-replayed") == Some("true")
     }

@@ -13,6 +13,7 @@ pub(crate) enum Step {
     HandlerDropped,
     CompleteBegins,
     CompleteEnds,
+    ReleaseBegins,
     Released,
     Abandoned,
     /// The server dropped the response's future: its client is gone.

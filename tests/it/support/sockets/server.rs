@@ -4,7 +4,7 @@ use axum::{
     Router,
     extract::Request,
     middleware::{self, Next},
-    routing::MethodRouter,
+    routing::{MethodRouter, post},
 };
 use http::Response;
 use http_body::Body;
@@ -16,9 +16,9 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::Service;
-use tower_idempotency::{IdempotencyLayer, Store};
+use tower_idempotency::{IdempotencyContext, IdempotencyLayer, Store};
 
-use super::{Probe, Step};
+use super::{Gate, Probe, Step};
 
 /// A server of HTTP/1 and HTTP/2 on a loopback socket, until it is dropped.
 pub(crate) struct Server {
@@ -71,6 +71,18 @@ pub(crate) fn app<S: Store>(
     handler: MethodRouter,
 ) -> Router {
     watched(probe, Router::new().route("/", handler).layer(layer))
+}
+
+/// Runs under the request's key until the gate opens, and answers with the number of the run.
+pub(crate) fn gated(probe: &Probe, gate: &Gate) -> MethodRouter {
+    let (probe, gate) = (probe.clone(), gate.clone());
+    post(async move |context: IdempotencyContext| {
+        let key = context.key().as_str();
+        let running = probe.run(key);
+        gate.pass().await;
+        running.end();
+        format!("run {} of {key}", probe.runs(key))
+    })
 }
 
 /// Tells when the server drops the future of a response.

@@ -2,13 +2,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::{sync::watch, time::sleep};
+use tokio::time::sleep;
 use tower_idempotency::{
     Effects, Fingerprint, MemoryStore, RecordName, Store, UnknownOutcome,
     store::{Changed, Claim, Claimed, Completion, Renewal, StoreError},
 };
 
-use super::{Probe, Step};
+use super::{Gate, Probe, Step};
 
 /// A memory store that tells what is asked of it, takes its time, and stops where it is told to.
 #[derive(Debug, Clone)]
@@ -16,7 +16,10 @@ pub(crate) struct Staged {
     store: Arc<MemoryStore>,
     probe: Probe,
     pause: Duration,
-    open: Arc<watch::Sender<bool>>,
+    /// What claims pass.
+    pub(crate) claims: Gate,
+    /// What releases pass.
+    pub(crate) releases: Gate,
 }
 
 impl Staged {
@@ -25,7 +28,8 @@ impl Staged {
             store: Arc::default(),
             probe: probe.clone(),
             pause: Duration::ZERO,
-            open: Arc::new(watch::Sender::new(true)),
+            claims: Gate::new_open(),
+            releases: Gate::new_open(),
         }
     }
 
@@ -33,15 +37,6 @@ impl Staged {
     pub(crate) fn pausing(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
-    }
-
-    /// Holds claims that come from now on, until [`open`](Self::open).
-    pub(crate) fn close(&self) {
-        self.open.send_replace(false);
-    }
-
-    pub(crate) fn open(&self) {
-        self.open.send_replace(true);
     }
 
     async fn take_time(&self) {
@@ -62,8 +57,7 @@ impl Store for Staged {
         self.probe.note(Step::ClaimBegins);
         let claimed = self.store.claim(claim, fingerprint, unknown_outcome).await;
         self.take_time().await;
-        let mut open = self.open.subscribe();
-        open.wait_for(|open| *open).await.expect("the sender lives");
+        self.claims.pass().await;
         self.probe.note(Step::ClaimEnds);
         claimed
     }
@@ -86,6 +80,8 @@ impl Store for Staged {
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.probe.note(Step::ReleaseBegins);
+        self.releases.pass().await;
         let released = self.store.release(claim).await;
         self.probe.note(Step::Released);
         released
