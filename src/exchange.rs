@@ -200,6 +200,10 @@ impl<S: Store> Exchange<S> {
                     self.compare(fingerprint, &theirs)?;
                 }
                 self.hang_up.end_with_client();
+                // Nobody is left to wait.
+                if self.hang_up.happened() {
+                    return Err(Rejection::InFlight);
+                }
                 Ok(Found::Owner(left))
             }
             Ok(Claimed::Unknown {
