@@ -123,7 +123,7 @@ impl<S: Store> Exchange<S> {
                     claim,
                     hang_up,
                 } = self;
-                let run = Run::begin(shared, claim, fingerprint, permit, start).await;
+                let run = Run::begin(shared, claim, fingerprint, permit, start);
                 // A client that left before its handler started gets nothing done.
                 if hang_up.happened() {
                     return Err(run.call_off().await.into());

@@ -65,10 +65,7 @@ impl<S: Store> Renewer<S> {
     }
 
     /// Renews a lease, taken at `since`, from now until `ends`.
-    ///
-    /// Where this wakes the renewer it yields once: a task woken from here waits in a slot of
-    /// this worker that no other worker takes from, and a handler that blocks would keep it there.
-    pub(crate) async fn hold(
+    pub(crate) fn hold(
         self: &Arc<Self>,
         claim: Claim,
         lost: Arc<LostLease>,
@@ -94,8 +91,7 @@ impl<S: Store> Renewer<S> {
             if asleep {
                 let interval = cmp::min(claim.lease() / 3, ends - since);
                 let rounds = Arc::clone(self).go_round(runtime.id(), interval);
-                runtime::spawn(&runtime, rounds);
-                runtime::yield_now().await;
+                runtime::spawn_unstarved(&runtime, interval / 2, rounds);
             }
         }
         lease

@@ -69,7 +69,7 @@ enum AnswerBody<B: Body> {
 
 impl<S: Store> Run<S> {
     /// Has the lease renewed from now on.
-    pub(crate) async fn begin(
+    pub(crate) fn begin(
         shared: Arc<Shared<S>>,
         claim: Claim,
         fingerprint: Fingerprint,
@@ -93,8 +93,7 @@ impl<S: Store> Run<S> {
             let lease = run
                 .shared
                 .renewer
-                .hold(claim, Arc::clone(&run.lost), sent, ends)
-                .await;
+                .hold(claim, Arc::clone(&run.lost), sent, ends);
             run.lease = Some(lease);
             run.fence = Some(acquired.fence);
             run.attempt = acquired.attempt;

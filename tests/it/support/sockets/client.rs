@@ -160,17 +160,17 @@ impl Sender {
         mut request: Request<Full<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
         let target = request.uri().path_and_query().unwrap().clone();
+        let host = request.headers_mut().remove(header::HOST);
+        let host = host.unwrap_or_else(|| address.to_string().parse().unwrap());
         match self {
             Self::Http1(sender) => {
                 *request.uri_mut() = target.into();
-                let host = address.to_string().parse().unwrap();
                 request.headers_mut().insert(header::HOST, host);
                 sender.ready().await?;
                 sender.send_request(request).await
             }
             Self::Http2(sender) => {
-                let uri = Uri::builder().scheme("http");
-                let uri = uri.authority(address.to_string());
+                let uri = Uri::builder().scheme("http").authority(host.as_bytes());
                 *request.uri_mut() = uri.path_and_query(target).build().unwrap();
                 sender.ready().await?;
                 sender.send_request(request).await
