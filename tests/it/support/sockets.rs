@@ -12,6 +12,6 @@ pub(crate) use self::{
     dice::Dice,
     gate::Gate,
     probe::{PATIENCE, Probe, Step},
-    server::{Server, app, gated, watched},
+    server::{Server, app, gated},
     store::Staged,
 };

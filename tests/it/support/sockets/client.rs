@@ -247,7 +247,7 @@ impl Answer {
     }
 
     pub(crate) fn text(&self) -> &str {
-        str::from_utf8(&self.body).expect("text")
+        std::str::from_utf8(&self.body).expect("text")
     }
 
     pub(crate) fn is_replayed(&self) -> bool {

@@ -51,9 +51,9 @@ impl Probe {
     pub(crate) async fn until(&self, step: Step, times: usize) {
         let mut seen = self.0.subscribe();
         let reached = seen.wait_for(|seen| seen.count(step) >= times);
-        if timeout(PATIENCE, reached).await.is_err() {
-            panic!("{step:?} was not seen {times} times: {:?}", self.0.borrow());
-        }
+        let reached = timeout(PATIENCE, reached).await.is_ok();
+        let seen = self.0.borrow();
+        assert!(reached, "{step:?} was not seen {times} times: {seen:?}");
     }
 
     /// Notes that a handler begins; it is at work until it ends or what is returned is dropped.

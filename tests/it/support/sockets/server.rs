@@ -86,7 +86,7 @@ pub(crate) fn gated(probe: &Probe, gate: &Gate) -> MethodRouter {
 }
 
 /// Tells when the server drops the future of a response.
-pub(crate) fn watched(probe: &Probe, router: Router) -> Router {
+fn watched(probe: &Probe, router: Router) -> Router {
     let probe = probe.clone();
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let client = Attached(Some(probe.clone()));
