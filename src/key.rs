@@ -29,10 +29,10 @@ impl IdempotencyKey {
             check(&key)?;
             return Ok(Self(header_value(&key)));
         }
-        check(trimmed)?;
         if trimmed.contains(&b',') {
             return Err(InvalidKey::List);
         }
+        check(trimmed)?;
         if trimmed.contains(&b'"') {
             return Err(InvalidKey::Malformed);
         }
@@ -84,7 +84,7 @@ fn unquote(quoted: &[u8]) -> Result<Vec<u8>, InvalidKey> {
             None => return Err(InvalidKey::Malformed),
         }
     }
-    match bytes.as_slice() {
+    match bytes.as_slice().trim_ascii_start() {
         [] => Ok(key),
         [b',', ..] => Err(InvalidKey::List),
         _ => Err(InvalidKey::Malformed),

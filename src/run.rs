@@ -192,6 +192,8 @@ impl<'a, S: Store> Run<'a, S> {
             self.shared.clean_up(*self.claim, settlement);
             return Ok(());
         };
+        // Asked before the claim ends: a renewal that finds it ended by us loses nothing.
+        let taken = renewing.lease().is_taken();
         match settlement.apply(&*self.shared.store, self.claim).await {
             Ok(Completion::Superseded) => {
                 events::superseded(self.claim.name());
@@ -199,9 +201,7 @@ impl<'a, S: Store> Run<'a, S> {
             }
             Ok(Completion::Undone) => Err(Rejection::StoreUnavailable),
             // Nothing to record, and another run has the key: its answer counts.
-            Ok(Completion::Kept) if !settlement.is_final() && renewing.lease().is_taken() => {
-                Err(Rejection::Superseded)
-            }
+            Ok(Completion::Kept) if taken && !settlement.is_final() => Err(Rejection::Superseded),
             Ok(Completion::Kept) => Ok(()),
             Err(_) => {
                 self.settle_later(settlement, permit, renewing);
