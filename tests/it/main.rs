@@ -2,6 +2,7 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+mod record;
 #[cfg(feature = "testing")]
 mod store_conformance;
 mod store_memory;
