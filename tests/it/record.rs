@@ -160,18 +160,19 @@ fn a_record_with_something_behind_it_is_refused() {
     assert_eq!(seen.unwrap_err(), InvalidRecord::Damaged);
 }
 
+const NAMES: [&str; 5] = [
+    "vary",
+    "link",
+    "x-a",
+    "content-type",
+    "x-a-rather-long-name-that-nobody-has",
+];
+
 fn any_fields() -> impl Strategy<Value = HeaderMap> {
     let value = vec(
         prop::sample::select((b' '..=b'~').chain(128..=255).collect::<Vec<_>>()),
         0..200,
     );
-    const NAMES: [&str; 5] = [
-        "vary",
-        "link",
-        "x-a",
-        "content-type",
-        "x-a-rather-long-name-that-nobody-has",
-    ];
     vec((prop::sample::select(&NAMES), value), 0..8).prop_map(|fields| {
         let mut map = HeaderMap::new();
         for (name, value) in fields {
