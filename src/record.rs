@@ -1,7 +1,7 @@
 use std::{error::Error, fmt};
 
 use bytes::{Buf, BufMut, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, response};
 
 use crate::{body::Buffered, fingerprint::Fingerprint, record_name::RecordName};
 
@@ -47,6 +47,69 @@ const MAX_LENGTH_LEN: usize = 5;
 const HEAD_LEN: usize = 2 + RecordName::LEN + Fingerprint::LEN + 2;
 
 impl Record {
+    /// Makes a record of a whole response, for tools that write records.
+    #[must_use]
+    pub fn whole(
+        fingerprint: Fingerprint,
+        head: &response::Parts,
+        body: Bytes,
+        trailers: Option<HeaderMap>,
+    ) -> Self {
+        let body = RecordedBody::Whole(Buffered::new(body, trailers));
+        Self::new(fingerprint, head, body)
+    }
+
+    /// Makes a record of a response whose body is not kept.
+    #[must_use]
+    pub fn omitted(fingerprint: Fingerprint, head: &response::Parts) -> Self {
+        Self::new(fingerprint, head, RecordedBody::Omitted)
+    }
+
+    fn new(fingerprint: Fingerprint, head: &response::Parts, body: RecordedBody) -> Self {
+        Self {
+            fingerprint,
+            status: head.status,
+            headers: head.headers.clone(),
+            body,
+        }
+    }
+
+    /// Returns the fingerprint of the request that was answered.
+    #[must_use]
+    pub const fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// Returns the status of the response.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the headers of the response.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Returns the body of the response, or `None` if it was not kept.
+    #[must_use]
+    pub fn body(&self) -> Option<Bytes> {
+        match &self.body {
+            RecordedBody::Whole(body) => Some(body.to_bytes()),
+            RecordedBody::Omitted => None,
+        }
+    }
+
+    /// Returns the trailers of the response, if it had any and its body was kept.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        match &self.body {
+            RecordedBody::Whole(body) => body.trailers(),
+            RecordedBody::Omitted => None,
+        }
+    }
+
     /// Writes the record down under its name.
     #[must_use]
     pub fn encode(&self, name: &RecordName) -> Bytes {
@@ -141,7 +204,8 @@ pub(crate) fn encode(
     body.chunks().for_each(|chunk| out.put_slice(chunk));
     let checksum = crc32fast::hash(&out);
     out.put_u32(checksum);
-    out.into()
+    // Of a vector with room left, `Bytes` would keep the room, and allocate once more to do so.
+    out.into_boxed_slice().into()
 }
 
 /// Returns how long the encoding of all fields can be at the most.

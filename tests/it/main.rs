@@ -2,9 +2,12 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+mod record;
+#[cfg(feature = "axum")]
 mod sockets;
 #[cfg(feature = "testing")]
 mod store_conformance;
 mod store_memory;
 mod support;
+#[cfg(feature = "axum")]
 mod wire;
