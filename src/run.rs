@@ -223,6 +223,8 @@ impl<S: Store> Run<S> {
             shared.clean_up(claim, settlement);
             return Ok(());
         };
+        // Asked before the claim ends: a renewal that finds it ended by us loses nothing.
+        let taken = lease.is_taken();
         match settlement.apply(&*shared.store, &claim).await {
             Ok(Completion::Superseded) => {
                 events::superseded(claim.name());
@@ -244,7 +246,7 @@ impl<S: Store> Run<S> {
             Err(_) => shared.clean_up(claim, settlement.clone()),
         }
         // Another run has the key, and its answer counts.
-        if lease.is_taken() && !matches!(settlement, Settlement::Complete(..)) {
+        if taken && !matches!(settlement, Settlement::Complete(..)) {
             return Err(Rejection::Superseded);
         }
         Ok(())
