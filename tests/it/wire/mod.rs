@@ -2,6 +2,7 @@
 
 mod grpc;
 mod keys;
+mod lease;
 mod omitted;
 mod outcomes;
 mod readiness;
