@@ -1,6 +1,7 @@
 //! What goes over the wire: every answer of the layer, without a socket.
 
 mod grpc;
+mod hang_up;
 mod keys;
 mod lease;
 mod omitted;
@@ -8,5 +9,6 @@ mod outcomes;
 mod readiness;
 mod refusals;
 mod replay;
+mod store_failure;
 mod unknown;
 mod waiting;
