@@ -2,10 +2,13 @@
 
 mod grpc;
 mod hang_up;
+mod identity;
 mod keys;
 mod lease;
 mod omitted;
 mod outcomes;
+mod principals;
+mod properties;
 mod readiness;
 mod refusals;
 mod replay;
