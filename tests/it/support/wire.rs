@@ -41,7 +41,7 @@ impl Wire {
         F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self::with(setup, |layer, runs| {
+        Self::with(&FaultyStore::default(), setup, |layer, runs| {
             let inner = service_fn(move |request: Request<_>| {
                 runs.send_modify(|runs| *runs += 1);
                 let response = handler(request.map(Body::new));
@@ -60,13 +60,7 @@ impl Wire {
         F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self::with(setup, |layer, runs| {
-            let handler = move |request: Request<Body>| {
-                runs.send_modify(|runs| *runs += 1);
-                handler(request)
-            };
-            BoxCloneSyncService::new(Router::new().fallback(handler).layer(layer))
-        })
+        Self::on(&FaultyStore::default(), setup, handler)
     }
 
     /// One of them.
@@ -91,11 +85,31 @@ impl Wire {
         [false, true].map(|router| Self::of(router, &setup, handler.clone()))
     }
 
+    /// Puts the layer around an axum router, on a store that is there already.
+    pub(crate) fn on<F, R>(
+        store: &FaultyStore,
+        setup: impl Fn(TestLayer) -> TestLayer,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::with(store, setup, |layer, runs| {
+            let handler = move |request: Request<Body>| {
+                runs.send_modify(|runs| *runs += 1);
+                handler(request)
+            };
+            BoxCloneSyncService::new(Router::new().fallback(handler).layer(layer))
+        })
+    }
+
     fn with(
+        store: &FaultyStore,
         setup: impl FnOnce(TestLayer) -> TestLayer,
         build: impl FnOnce(TestLayer, watch::Sender<usize>) -> App,
     ) -> Self {
-        let store = FaultyStore::default();
+        let store = store.clone();
         let runs = watch::Sender::new(0);
         let layer = setup(IdempotencyLayer::new(store.clone()));
         Self {
