@@ -80,14 +80,14 @@ pub use self::{
     future::ResponseFuture,
     key::{IdempotencyKey, InvalidKey},
     layer::IdempotencyLayer,
-    outcome::{Outcome, UnknownOutcome},
+    outcome::{Effects, Outcome, UnknownOutcome},
     record::{InvalidRecord, Record},
     record_name::RecordName,
     rejection::Rejection,
     scope::Scope,
     service::Idempotency,
     settings::StoreFailure,
-    store::{Effects, MemoryStore, Store},
+    store::{MemoryStore, Store},
 };
 
 #[cfg(doctest)]

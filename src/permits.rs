@@ -9,7 +9,6 @@ use std::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    drain::DrainTimeout,
     rejection::Rejection,
     runtime::{Instant, timeout, timeout_at},
 };
@@ -87,16 +86,14 @@ impl Permits {
         }
     }
 
-    /// Refuses new requests and waits for those that hold a permit.
-    pub(crate) async fn drain(&self, limit: Duration) -> Result<(), DrainTimeout> {
+    /// Refuses new requests and waits for those that hold a permit; returns how many are left.
+    pub(crate) async fn drain(&self, limit: Duration) -> usize {
         self.draining.store(true, Ordering::Release);
         self.drained.notify_waiters();
         // Permits given back go to whoever has asked for all of them first.
         match timeout(limit, self.free.acquire_many(self.limit)).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(DrainTimeout {
-                in_flight: self.in_flight(),
-            }),
+            Ok(_) => 0,
+            Err(_) => self.in_flight(),
         }
     }
 
