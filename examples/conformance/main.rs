@@ -48,7 +48,7 @@ fn refuse(error: &(impl std::fmt::Display + ?Sized)) -> ExitCode {
 }
 
 async fn serve(flags: Flags) -> Result<(), Box<dyn Error>> {
-    let store = store::open(&flags.store).await?;
+    let store = store::open(&flags.store)?;
     let ledger = flags.ledger.as_deref().map(Ledger::open).transpose()?;
     let layer = layer(IdempotencyLayer::new(store), &flags);
     let drain = layer.drain_handle();
@@ -68,7 +68,7 @@ async fn serve(flags: Flags) -> Result<(), Box<dyn Error>> {
             .into_future(),
     );
     tokio::select! {
-        served = &mut server => return Ok(served?),
+        ended = &mut server => return Ok(ended?),
         () = stop => stopping.cancel(),
     }
     // Handlers may outlive their connections, and a connection may outlive all patience.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tower_idempotency::{MemoryStore, Store};
 
 /// Opens the store that a URL names.
-pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>, String> {
+pub(crate) fn open(url: &str) -> Result<Arc<dyn Store>, String> {
     match url {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         _ => Err(format!(

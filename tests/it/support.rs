@@ -1,3 +1,6 @@
 //! What tests share.
 
+#[cfg(feature = "axum")]
+pub(crate) mod examples;
+#[cfg(feature = "axum")]
 pub(crate) mod sockets;

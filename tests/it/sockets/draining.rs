@@ -3,7 +3,7 @@ use std::time::Duration;
 use tower_idempotency::{DrainTimeout, IdempotencyLayer};
 
 use crate::support::sockets::{
-    Client, Gate, HangUp, PATIENCE, Probe, Server, Staged, Step, Version, app, gated,
+    Client, Gate, HangUp, PATIENCE, Probe, Server, Staged, Step, Version, app, gated, keyed,
 };
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn draining_refuses_new_requests_and_waits_for_handlers_without_clients() 
     let server = Server::start(app(&probe, layer, gated(&probe, &gate))).await;
     for (index, hang_up) in HangUp::ALL.into_iter().enumerate() {
         let client = Client::connect_for(server.address, hang_up).await;
-        let begun = client.begin(&format!("key-{index}"));
+        let begun = client.begin(keyed(&format!("key-{index}")));
         probe.until(Step::HandlerBegins, index + 1).await;
         drop(begun.hang_up(hang_up).await);
         probe.until(Step::ClientGone, index + 1).await;
