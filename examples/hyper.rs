@@ -46,8 +46,8 @@ async fn serve(address: &str) -> io::Result<Infallible> {
         let service = service.clone();
         tokio::spawn(async move {
             let server = auto::Builder::new(TokioExecutor::new());
-            let served = server.serve_connection(TokioIo::new(stream), service).await;
-            if let Err(error) = served {
+            let connection = server.serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = connection.await {
                 eprintln!("a connection ended early: {error}");
             }
         });

@@ -47,7 +47,7 @@ const ROUTES: [(&str, Expected); 14] = [
     ("/status/204", (204, "", None)),
     ("/status/304", (304, "", None)),
     ("/status/404", (404, "status:404", TEXT)),
-    ("/status/999", (999, "status:999", TEXT)),
+    ("/status/299", (299, "status:299", TEXT)),
     ("/status/99", (400, "not a status: 99", TEXT)),
     ("/status/100", (400, "not a status: 100", TEXT)),
     ("/slow?ms=5", (200, "slept:5", TEXT)),
@@ -164,7 +164,7 @@ async fn routes_whose_answers_are_not_recorded_whole_answer_as_told() {
 
     let events = client.ask(post("/sse", "sse"), "").await;
     assert_eq!(events.header("content-type"), Some("text/event-stream"));
-    let all: String = (0..5).map(|index| format!("data: {index}\n\n")).collect();
+    let all = "data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n";
     assert_eq!(events.text(), all);
     let retry = client.ask(post("/sse", "sse"), "").await;
     assert_eq!(
