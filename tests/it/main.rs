@@ -2,6 +2,10 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+#[cfg(feature = "axum")]
+mod examples;
+#[cfg(feature = "axum")]
+mod readme;
 mod record;
 #[cfg(feature = "axum")]
 mod sockets;

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod examples;
 pub(crate) mod faulty_store;
 pub(crate) mod scene;
 pub(crate) mod sockets;
