@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{Router, body::Body};
@@ -344,7 +345,12 @@ pub(crate) fn gives(
 
 /// Yields to other tasks until something has come about. Paused time stands still meanwhile.
 pub(crate) async fn until(come_about: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
     while !come_about() {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "it never comes about"
+        );
         tokio::task::yield_now().await;
     }
 }
