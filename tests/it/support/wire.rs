@@ -318,6 +318,7 @@ pub(crate) fn answers(
 }
 
 /// A handler that answers with what it can see: attempt and fence, then a downstream key.
+#[expect(clippy::needless_pass_by_value, reason = "it is a handler")]
 pub(crate) fn tells(request: Request<Body>) -> std::future::Ready<Response<Body>> {
     let context = request
         .extensions()
@@ -394,10 +395,12 @@ pub(crate) fn streamed() -> (Sender, Body) {
 
 pub(crate) type Sender = mpsc::UnboundedSender<Result<Frame<Bytes>, BrokenBody>>;
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what a sender takes")]
 pub(crate) fn data(chunk: &'static str) -> Result<Frame<Bytes>, BrokenBody> {
     Ok(Frame::data(Bytes::from_static(chunk.as_bytes())))
 }
 
+#[derive(Clone, Copy)]
 pub(crate) enum End {
     Clean,
     Broken,

@@ -60,10 +60,16 @@ async fn two_layers_of_two_namespaces_both_work() {
         |layer| layer.namespace("inner"),
     )
     .await;
-    use Op::{Claim, Complete};
     assert_eq!(
         store.calls(),
-        [Claim, Claim, Complete, Complete, Claim, Claim]
+        [
+            Op::Claim,
+            Op::Claim,
+            Op::Complete,
+            Op::Complete,
+            Op::Claim,
+            Op::Claim
+        ]
     );
 }
 
