@@ -4,7 +4,7 @@ use std::{
 };
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Dispatch, Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
     subscriber::DefaultGuard,
@@ -15,11 +15,15 @@ use tracing::{
 pub(crate) struct Log(Arc<Mutex<String>>);
 
 impl Log {
-    /// Writes all down from now on, until the guard is dropped.
-    pub(crate) fn capture() -> (Self, DefaultGuard) {
+    /// Writes all down from now on, until the guards are dropped.
+    ///
+    /// The second dispatcher is never used. With one alone, `tracing` asks the thread that comes
+    /// to an event first whether anyone wants it, and that may be another test's.
+    pub(crate) fn capture() -> (Self, (Dispatch, DefaultGuard)) {
+        let second = Dispatch::new(Self::default());
         let log = Self::default();
         let guard = tracing::subscriber::set_default(log.clone());
-        (log, guard)
+        (log, (second, guard))
     }
 
     pub(crate) fn text(&self) -> String {

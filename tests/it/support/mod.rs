@@ -1,5 +1,6 @@
 //! What the tests share, one file per thing.
 
+pub(crate) mod bodies;
 pub(crate) mod faulty_store;
 #[cfg(feature = "tracing")]
 pub(crate) mod log;

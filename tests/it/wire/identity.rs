@@ -1,8 +1,9 @@
 use axum::body::Body;
 use http::{HeaderValue, Method, Request, Uri, Version, header};
 
-use crate::support::wire::{
-    End, TestLayer, Wire, answers, chunked, defaults, keyed, response, with,
+use crate::support::{
+    bodies::{End, chunked},
+    wire::{TestLayer, Wire, answers, defaults, keyed, response, with},
 };
 
 type Change = fn(Request<Body>) -> Request<Body>;

@@ -144,7 +144,7 @@ async fn a_request_without_a_key_goes_through_with_its_own_body_and_unpolled() {
 
 #[tokio::test]
 async fn a_body_whose_end_nobody_sees_is_forwarded_without_being_read() {
-    let (_sender, body) = crate::support::wire::streamed();
+    let (_sender, body) = crate::support::bodies::streamed();
     let inner = service_fn(async |_: Request<RequestBody<Body>>| {
         Ok::<_, Infallible>(response(200, "not read"))
     });

@@ -7,11 +7,9 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 
 use crate::support::{
+    bodies::{BrokenBody, End, chunked, data, streamed},
     faulty_store::Op,
-    wire::{
-        Answer, BrokenBody, End, TestLayer, Wire, chunked, data, defaults, gives, keyed, response,
-        streamed,
-    },
+    wire::{Answer, TestLayer, Wire, defaults, gives, keyed, response},
 };
 
 fn at_most_eight(layer: TestLayer) -> TestLayer {
