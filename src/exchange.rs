@@ -84,6 +84,10 @@ impl<S: Store> Exchange<S> {
     /// Answers the request: from the record, from the inner service, or with a rejection.
     ///
     /// `inner` is the service that was polled ready.
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "an `async fn` would keep two copies of its arguments"
+    )]
     pub(crate) fn answer<I, B, R>(
         self,
         mut inner: I,
@@ -95,7 +99,6 @@ impl<S: Store> Exchange<S> {
         B: Body<Data = Bytes>,
         R: Body<Data = Bytes>,
     {
-        // Not an `async fn`: that would keep two copies of all its arguments.
         async move {
             let settings = &self.shared.settings;
             let grpc = is_grpc(&parts.headers);
@@ -123,8 +126,9 @@ impl<S: Store> Exchange<S> {
             let mut run = Run::new(&self.shared, &self.claim, &fingerprint, permit, start);
             if self.hang_up.happened() {
                 // A client that left before its handler started gets nothing done, nor reads this.
-                self.shared.clean_up(self.claim, Settlement::Release);
-                return Ok(refuse(Rejection::InFlight));
+                // The permit is kept meanwhile: a drained server leaves no such claim behind.
+                let settled = run.settle(Settlement::Release).await;
+                return Ok(refuse(settled.err().unwrap_or(Rejection::InFlight)));
             }
             let request = Request::from_parts(parts, RequestBody::buffered(body));
             let answered = match run.call(&mut inner, request, self.keyed.key) {
@@ -136,7 +140,7 @@ impl<S: Store> Exchange<S> {
                 (Err(panic), _) => panic::resume_unwind(panic),
                 (Ok(Err(error)), _) => Err(error),
                 (Ok(Ok(_)), Err(rejection)) => Ok(refuse(rejection)),
-                (Ok(Ok(answer)), Ok(())) => Ok(run.respond(answer)),
+                (Ok(Ok(answer)), Ok(())) => Ok(run.respond(*answer)),
             }
         }
     }
@@ -183,9 +187,11 @@ impl<S: Store> Exchange<S> {
             *inner = inner.clone();
             self.sleep(changed, left, deadline).await?;
             permit = self.shared.permits.take_by(deadline).await?;
-            poll_fn(|cx| inner.poll_ready(cx))
-                .await
-                .map_err(Stop::Failed)?;
+            let ready = poll_fn(|cx| inner.poll_ready(cx));
+            match runtime::timeout_at(deadline, ready).await {
+                Ok(ready) => ready.map_err(Stop::Failed)?,
+                Err(_) => return Err(Rejection::Overloaded.into()),
+            }
         }
     }
 

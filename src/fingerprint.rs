@@ -61,12 +61,10 @@ impl PartialEq for Fingerprint {
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let request = &self.0[REQUEST];
-        write!(
-            f,
-            "{:02x}{:02x}{:02x}{:02x}…",
-            request[0], request[1], request[2], request[3]
-        )
+        self.0[REQUEST][..4]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("…")
     }
 }
 

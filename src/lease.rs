@@ -25,6 +25,8 @@ pub(crate) struct Lease {
     renewing: AtomicBool,
     /// The store said that the key is no longer this claim's.
     taken: AtomicBool,
+    /// The run is over: what a renewal still finds out is nobody's concern.
+    ended: AtomicBool,
     /// The handler may no longer be the only one.
     lost: AtomicBool,
     /// Only made for a handler that asks.
@@ -39,6 +41,7 @@ impl Lease {
             valid_until: Mutex::new(since + claim.lease()),
             renewing: AtomicBool::new(false),
             taken: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             token: OnceLock::new(),
         }
@@ -63,7 +66,14 @@ impl Lease {
         token.clone()
     }
 
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
     fn tell_lost(&self) {
+        if self.ended.load(Ordering::Relaxed) {
+            return;
+        }
         let news = !self.lost.swap(true, Ordering::SeqCst);
         if let Some(token) = self.token.get() {
             token.cancel();

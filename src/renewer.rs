@@ -58,7 +58,8 @@ impl<S: Store> Renewer<S> {
         let place = Handle::try_current().ok().map(|runtime| {
             let (place, asleep) = self.add(runtime.id(), Arc::clone(&lease));
             if asleep {
-                let interval = cmp::min(claim.lease() / 3, ends - since);
+                // Without a pause between its rounds, it would take a whole worker for itself.
+                let interval = cmp::min(claim.lease() / 3, ends - since).max(Claim::MIN);
                 let rounds = Arc::clone(self).go_round(runtime.id(), interval);
                 runtime::spawn_unstarved(&runtime, interval / 2, rounds);
             }
@@ -178,6 +179,7 @@ impl<S: Store> Renewing<S> {
 
 impl<S: Store> Drop for Renewing<S> {
     fn drop(&mut self) {
+        self.lease.end();
         if let Some(place) = self.place {
             self.renewer.remove(place);
         }

@@ -1,7 +1,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, response};
+use http::{Extensions, HeaderName, HeaderValue, Request, Response, response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -143,12 +143,12 @@ impl<'a, S: Store> Run<'a, S> {
                 Read::Failed(read, error) => AnswerBody::Failed(read, error),
             }
         };
-        let grpc_status = grpc_status(&parts.headers, body.trailers());
-        let outcome = match (&body, parts.extensions.get(), &self.shared.settings.outcome) {
-            (AnswerBody::Failed(..), _, _) => Outcome::Unknown,
-            (_, Some(outcome), _) => *outcome,
-            (_, None, Some(outcome)) => outcome(&parts),
-            (_, None, None) => Outcome::of(parts.status, grpc_status),
+        let grpc_status = grpc_status(&parts.headers, body.whole().and_then(Buffered::trailers));
+        let outcome = match (parts.extensions.get(), &body, &self.shared.settings.outcome) {
+            (Some(outcome), _, _) => *outcome,
+            (None, AnswerBody::Failed(..), _) => Outcome::Unknown,
+            (None, _, Some(outcome)) => outcome(&parts),
+            (None, _, None) => Outcome::of(parts.status, grpc_status),
         };
         let effects = parts.extensions.get().copied();
         let effects = effects.unwrap_or_else(|| Effects::of(parts.status, grpc_status));
@@ -177,13 +177,10 @@ impl<'a, S: Store> Run<'a, S> {
     }
 
     fn completion<B: Body>(&self, answer: &Answer<B>) -> Settlement {
-        let whole = match &answer.body {
-            AnswerBody::Whole(whole) => Some(whole),
-            _ => {
-                events::body_omitted(self.claim.name());
-                None
-            }
-        };
+        let whole = answer.body.whole();
+        if whole.is_none() {
+            events::body_omitted(self.claim.name());
+        }
         let (settings, name) = (&self.shared.settings, self.claim.name());
         let record = replay::record(settings, name, self.fingerprint, &answer.parts, whole);
         Settlement::Complete(record, answer.effects)
@@ -195,6 +192,8 @@ impl<'a, S: Store> Run<'a, S> {
             self.shared.clean_up(*self.claim, settlement);
             return Ok(());
         };
+        // Asked before the claim ends: a renewal that finds it ended by us loses nothing.
+        let taken = renewing.lease().is_taken();
         match settlement.apply(&*self.shared.store, self.claim).await {
             Ok(Completion::Superseded) => {
                 events::superseded(self.claim.name());
@@ -202,9 +201,7 @@ impl<'a, S: Store> Run<'a, S> {
             }
             Ok(Completion::Undone) => Err(Rejection::StoreUnavailable),
             // Nothing to record, and another run has the key: its answer counts.
-            Ok(Completion::Kept) if !settlement.is_final() && renewing.lease().is_taken() => {
-                Err(Rejection::Superseded)
-            }
+            Ok(Completion::Kept) if taken && !settlement.is_final() => Err(Rejection::Superseded),
             Ok(Completion::Kept) => Ok(()),
             Err(_) => {
                 self.settle_later(settlement, permit, renewing);
@@ -234,11 +231,11 @@ impl<'a, S: Store> Run<'a, S> {
     }
 
     /// Makes the response to the client.
-    pub(crate) fn respond<B: Body>(&self, answer: Box<Answer<B>>) -> Response<ResponseBody<B>> {
+    pub(crate) fn respond<B: Body>(&self, answer: Answer<B>) -> Response<ResponseBody<B>> {
         const DEGRADED: HeaderName = HeaderName::from_static("idempotency-degraded");
         let Answer {
             mut parts, body, ..
-        } = *answer;
+        } = answer;
         if self.fence.is_none() {
             parts
                 .headers
@@ -254,10 +251,10 @@ impl<'a, S: Store> Run<'a, S> {
 }
 
 impl<B: Body> AnswerBody<B> {
-    fn trailers(&self) -> Option<&HeaderMap> {
+    fn whole(&self) -> Option<&Buffered> {
         match self {
-            Self::Whole(body) => body.trailers(),
-            _ => None,
+            Self::Whole(body) => Some(body),
+            Self::TooLarge(..) | Self::Failed(..) => None,
         }
     }
 }

@@ -2,7 +2,16 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+#[cfg(feature = "axum")]
+mod examples;
+#[cfg(feature = "axum")]
+mod readme;
 mod record;
+#[cfg(feature = "axum")]
+mod sockets;
 #[cfg(feature = "testing")]
 mod store_conformance;
 mod store_memory;
+mod support;
+#[cfg(feature = "axum")]
+mod wire;
