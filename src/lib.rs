@@ -1,0 +1,4 @@
+//! Idempotency keys for tower services.
+
+#[cfg(feature = "client")]
+pub mod client;
