@@ -1,5 +1,4 @@
 use std::{
-    error::Error,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -20,13 +19,7 @@ pub(super) enum Kept<R: RetryRequest> {
 }
 
 impl<R: RetryRequest> Kept<R> {
-    pub(super) fn was_redirected(&self, error: &(dyn Error + 'static)) -> bool {
-        match self {
-            Self::Fresh(_) => false,
-            Self::Spare(spare) => R::was_redirected(spare, error),
-        }
-    }
-
+    #[inline]
     fn into_request(self) -> R {
         match self {
             Self::Fresh(request) => request,
@@ -63,6 +56,7 @@ where
         self.inner.poll_ready(cx).map_err(CallError::not_ready)
     }
 
+    #[inline]
     fn call(&mut self, kept: Kept<R>) -> Self::Future {
         AttemptFuture {
             inner: self.inner.call(kept.into_request()),

@@ -50,7 +50,7 @@ impl Failure {
     }
 }
 
-pub(super) fn sources<'a>(
+fn sources<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {

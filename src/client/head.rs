@@ -4,12 +4,11 @@ use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
     uri::{self, Authority, PathAndQuery, Scheme},
 };
-use smallvec::SmallVec;
 
 /// The head of a request in one piece, kept in case it must be sent again.
 ///
 /// Nearly every call succeeds at once and never needs it. A clone of the header map would cost
-/// those calls two allocations, and one more for most values; this costs none up to 256 bytes.
+/// those calls two allocations and one more for most values; this costs one for all.
 #[derive(Clone)]
 pub(super) struct Head {
     method: Method,
@@ -17,7 +16,7 @@ pub(super) struct Head {
     extensions: Extensions,
     /// Scheme, authority, path (each empty if the URI has none), then name, mark and value of each
     /// header, as `write` makes them.
-    text: SmallVec<[u8; 256]>,
+    text: Vec<u8>,
 }
 
 impl fmt::Debug for Head {
@@ -29,18 +28,29 @@ impl fmt::Debug for Head {
     }
 }
 
+/// Bytes before each part: its length.
+const PREFIX: usize = size_of::<u32>();
+
 impl Head {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let uri = request.uri();
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let authority = uri.authority().map_or("", Authority::as_str);
+        let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let target = scheme.len() + authority.len() + path.len() + 3 * PREFIX;
+        let headers = request
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + size_of::<u8>() + 2 * PREFIX);
+        let length = target + headers.sum::<usize>();
         let mut head = Self {
             method: request.method().clone(),
             version: request.version(),
             extensions: request.extensions().clone(),
-            text: SmallVec::new(),
+            text: Vec::with_capacity(length),
         };
-        let uri = request.uri();
-        head.write(uri.scheme_str().unwrap_or_default().as_bytes());
-        head.write(uri.authority().map_or("", Authority::as_str).as_bytes());
-        let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        head.write(scheme.as_bytes());
+        head.write(authority.as_bytes());
         head.write(path.as_bytes());
         for (name, value) in request.headers() {
             head.write(name.as_str().as_bytes());

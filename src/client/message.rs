@@ -13,8 +13,6 @@ pub trait RetryResponse: sealed::Response {}
 impl<T: sealed::Response> RetryResponse for T {}
 
 pub(super) mod sealed {
-    use std::error::Error;
-
     use http::{Extensions, HeaderMap, Method, StatusCode};
 
     pub trait Request: Sized {
@@ -27,12 +25,6 @@ pub(super) mod sealed {
         /// Whether `spare` would return one.
         fn is_repeatable(&self) -> bool;
         fn spare(&self) -> Option<Self::Spare>;
-        /// Whether the error is another server's, to which the request was redirected: then the
-        /// first server may have carried it out, whatever the error says.
-        fn was_redirected(spare: &Self::Spare, error: &(dyn Error + 'static)) -> bool {
-            let _ = (spare, error);
-            false
-        }
     }
 
     pub trait Spare<R>: Sized {

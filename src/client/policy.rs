@@ -81,12 +81,17 @@ impl RetryPolicy {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_key<R: RetryRequest>(&self, request: &mut R) {
-        let name = &self.settings.key_header;
-        if request.method().is_safe() || request.headers().contains_key(name) {
+        let Settings {
+            key, key_header, ..
+        } = &*self.settings;
+        if key.is_never()
+            || request.method().is_safe()
+            || request.headers().contains_key(key_header)
+        {
             return;
         }
-        if let Some(key) = self.settings.key.make() {
-            request.headers_mut().insert(name.clone(), key);
+        if let Some(key) = key.make() {
+            request.headers_mut().insert(key_header.clone(), key);
         }
     }
 
@@ -103,15 +108,11 @@ impl RetryPolicy {
     pub(super) fn judge<Res: RetryResponse>(
         &mut self,
         result: &mut Result<Res, CallError>,
-        was_redirected: impl Fn(&(dyn Error + 'static)) -> bool,
     ) -> Option<Sleep> {
         let next = match result {
             Ok(response) => self.after_answer(response),
             Err(error) if error.is_not_ready() => return None,
-            Err(error) => {
-                let known = error.failure();
-                self.after_error(error.cause(), known, was_redirected)
-            }
+            Err(error) => self.after_error(error.cause(), error.failure()),
         };
         match (next, result) {
             (Next::Retry(delay), _) => return Some(time::sleep(delay)),
@@ -127,17 +128,7 @@ impl RetryPolicy {
         self.session.next(&self.settings, &outcome)
     }
 
-    fn after_error(
-        &mut self,
-        error: &(dyn Error + 'static),
-        known: Failure,
-        was_redirected: impl Fn(&(dyn Error + 'static)) -> bool,
-    ) -> Next {
-        let failure = if known == Failure::NotProcessed && was_redirected(error) {
-            Failure::Ambiguous
-        } else {
-            known
-        };
+    fn after_error(&mut self, error: &(dyn Error + 'static), failure: Failure) -> Next {
         self.session
             .next(&self.settings, &Outcome::error(error, failure))
     }
@@ -162,17 +153,10 @@ where
 {
     type Future = Sleep;
 
-    fn retry(&mut self, request: &mut R, result: &mut Result<Res, E>) -> Option<Sleep> {
+    fn retry(&mut self, _request: &mut R, result: &mut Result<Res, E>) -> Option<Sleep> {
         let next = match result {
             Ok(response) => self.after_answer(response),
-            Err(error) => {
-                let known = Failure::of_error(error);
-                self.after_error(error, known, |error| {
-                    request
-                        .spare()
-                        .is_some_and(|spare| R::was_redirected(&spare, error))
-                })
-            }
+            Err(error) => self.after_error(error, Failure::of_error(error)),
         };
         match next {
             Next::Retry(delay) => return Some(time::sleep(delay)),
@@ -201,8 +185,8 @@ where
 {
     type Future = Sleep;
 
-    fn retry(&mut self, kept: &mut Kept<R>, result: &mut Result<Res, CallError>) -> Option<Sleep> {
-        self.judge(result, |error| kept.was_redirected(error))
+    fn retry(&mut self, _kept: &mut Kept<R>, result: &mut Result<Res, CallError>) -> Option<Sleep> {
+        self.judge(result)
     }
 
     fn clone_request(&mut self, kept: &Kept<R>) -> Option<Kept<R>> {

@@ -5,7 +5,6 @@ use tower::ServiceExt as _;
 
 use super::{
     CallError, RetryPolicy, RetryService,
-    failure::sources,
     message::sealed::{self, Spare},
 };
 
@@ -34,6 +33,10 @@ use super::{
 /// ```
 ///
 /// A timeout set on the request or its client holds for each attempt. A streamed body is sent once.
+/// reqwest follows redirects by itself and does not tell: a POST that was carried out and answered
+/// with a redirect to where nobody listens looks as if it had never been sent. Where that may
+/// happen, send a key or set `redirect::Policy::none()`.
+///
 /// To have the answer's body read inside the attempt, build the stack by hand: a
 /// `reqwest::Client` is a tower service.
 ///
@@ -110,12 +113,6 @@ macro_rules! serve {
 
             fn spare(&self) -> Option<Self> {
                 self.try_clone()
-            }
-
-            fn was_redirected(spare: &Self, error: &(dyn Error + 'static)) -> bool {
-                sources(error)
-                    .filter_map(|error| error.downcast_ref::<$reqwest::Error>()?.url())
-                    .any(|url| url != spare.url())
             }
         }
 

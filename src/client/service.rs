@@ -50,9 +50,11 @@ where
         Service::<Kept<R>>::poll_ready(&mut self.retry, cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: R) -> RetryFuture<S, R> {
         self.policy.set_key(&mut request);
-        let sent_once = (!request.is_repeatable()).then(|| self.policy.for_one_attempt(&request));
+        let sent_once =
+            (!request.is_repeatable()).then(|| Box::new(self.policy.for_one_attempt(&request)));
         RetryFuture {
             attempts: self.retry.call(Kept::Fresh(request)),
             sent_once,
@@ -72,7 +74,7 @@ pin_project! {
         #[pin]
         attempts: ResponseFuture<RetryPolicy, Attempt<S>, Kept<R>>,
         // Judges the only attempt of a call that cannot be repeated, since `tower` asks no policy.
-        sent_once: Option<RetryPolicy>,
+        sent_once: Option<Box<RetryPolicy>>,
     }
 }
 
@@ -90,7 +92,7 @@ where
         let mut result = ready!(this.attempts.poll(cx));
         if let Some(policy) = this.sent_once {
             // The session knows that there can be no other attempt, so there is no pause to keep.
-            policy.judge(&mut result, |_| false);
+            policy.judge(&mut result);
         }
         Poll::Ready(result)
     }

@@ -22,7 +22,8 @@ pub(super) struct Session {
     attempts: u32,
     counted: u32,
     slept: Duration,
-    delays: Option<Delays>,
+    /// Boxed, as most calls never need it and the session is moved with every one.
+    delays: Option<Box<Delays>>,
 }
 
 /// What a session makes of an attempt.
@@ -32,6 +33,7 @@ pub(super) enum Next {
 }
 
 impl Session {
+    #[inline]
     pub(super) fn idle() -> Self {
         Self {
             started: None,
@@ -45,6 +47,7 @@ impl Session {
         }
     }
 
+    #[inline]
     pub(super) fn begin(settings: &Settings, method: &Method, headers: &HeaderMap) -> Self {
         Self {
             started: settings.deadline.map(|_| Instant::now()),
@@ -61,6 +64,7 @@ impl Session {
     }
 
     /// A session as it was when the call began: `tower` clones the policy at that point.
+    #[inline]
     pub(super) fn at_start(&self) -> Self {
         Self {
             started: self.started,
@@ -112,7 +116,9 @@ impl Session {
 
     /// Waiting for a call under way uses up no step of the backoff, as it uses up no attempt.
     fn pause(&mut self, settings: &Settings, counts: bool) -> Option<Duration> {
-        let delays = self.delays.get_or_insert_with(|| settings.delays());
+        let delays = self
+            .delays
+            .get_or_insert_with(|| Box::new(settings.delays()));
         if counts {
             delays.advance()
         } else {

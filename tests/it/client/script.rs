@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt::{self, Display},
     future::{Future, pending},
     io,
     pin::Pin,
@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 use tower_idempotency::client::{
@@ -66,7 +66,7 @@ pub(crate) fn status(status: u16) -> Answer {
     Answer::Status(status, Vec::new())
 }
 
-pub(crate) fn with(status: u16, name: &'static str, value: impl ToString) -> Answer {
+pub(crate) fn with(status: u16, name: &'static str, value: impl Display) -> Answer {
     Answer::Status(status, vec![(name, value.to_string())])
 }
 
@@ -151,7 +151,7 @@ where
             let body = body
                 .collect()
                 .await
-                .map_or_else(|_| Bytes::from_static(b"broken"), |body| body.to_bytes());
+                .map_or_else(|_| Bytes::from_static(b"broken"), Collected::to_bytes);
             script.seen.lock().unwrap().push(Attempt {
                 at: script.start.elapsed(),
                 head,
