@@ -41,7 +41,10 @@ impl IdempotencyKey {
     }
 
     /// Finds the key in a request's headers: `None` where the field is absent.
-    pub(crate) fn find(headers: &HeaderMap, field: &HeaderName) -> Option<Result<Self, InvalidKey>> {
+    pub(crate) fn find(
+        headers: &HeaderMap,
+        field: &HeaderName,
+    ) -> Option<Result<Self, InvalidKey>> {
         let mut values = headers.get_all(field).iter();
         let first = values.next()?;
         Some(match values.next() {

@@ -297,7 +297,11 @@ impl Acquired {
     /// Makes an acquired claim without extensions.
     #[must_use]
     pub fn new(fence: u64, attempt: u32) -> Self {
-        Self { fence, attempt, extensions: Extensions::new() }
+        Self {
+            fence,
+            attempt,
+            extensions: Extensions::new(),
+        }
     }
 }
 
@@ -343,7 +347,10 @@ pub struct StoreError {
 impl StoreError {
     /// Makes an error of a kind from what caused it.
     pub fn new(kind: StoreErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind, source: source.into() }
+        Self {
+            kind,
+            source: source.into(),
+        }
     }
 
     /// Returns the kind of the error.

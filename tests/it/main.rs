@@ -1,4 +1,5 @@
-//! All tests that go through the public API, in one binary.
+//! Everything that is tested through the public API, in one binary.
 
 #[cfg(feature = "client")]
 mod client;
+mod store_memory;

@@ -1,0 +1,87 @@
+//! What the layer tells the log: short digests, never a key, a scope, a credential or a body.
+//!
+//! Without the feature `tracing` all of this is nothing.
+
+use crate::{record::InvalidRecord, record_name::RecordName, store::StoreError};
+
+#[cfg(feature = "tracing")]
+macro_rules! event {
+    ($level:ident, $name:expr, $($rest:tt)+) => {
+        tracing::$level!(record = ?$name, $($rest)+)
+    };
+}
+
+#[cfg(not(feature = "tracing"))]
+macro_rules! event {
+    ($level:ident, $name:expr, $($field:ident = $(%)? $value:expr,)* $message:literal) => {{
+        let _ = ($name, $($value,)*);
+    }};
+}
+
+pub(crate) fn credentials_changed(name: &RecordName) {
+    event!(
+        warn,
+        name,
+        "a retry came with other credentials and was refused; if tokens rotate between attempts, \
+         say whose keys they are with `IdempotencyLayer::scope`"
+    );
+}
+
+pub(crate) fn layered_twice(name: &RecordName) {
+    event!(
+        warn,
+        name,
+        "the idempotency layer is twice around one handler; the inner one does nothing"
+    );
+}
+
+pub(crate) fn store_failed(operation: &'static str, name: &RecordName, error: &StoreError) {
+    let source = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    event!(
+        warn,
+        name,
+        operation = operation,
+        error = %error,
+        cause = %source,
+        "the idempotency store failed"
+    );
+}
+
+pub(crate) fn record_refused(name: &RecordName, reason: InvalidRecord) {
+    event!(error, name, reason = %reason, "a stored record cannot be replayed");
+}
+
+pub(crate) fn took_over(name: &RecordName, attempt: u32) {
+    event!(
+        warn,
+        name,
+        attempt = attempt,
+        "a request runs again: the outcome of an earlier attempt is unknown"
+    );
+}
+
+pub(crate) fn lease_lost(name: &RecordName) {
+    event!(warn, name, "a running handler lost its lease");
+}
+
+pub(crate) fn superseded(name: &RecordName) {
+    event!(
+        warn,
+        name,
+        "a late answer was dropped: another request took over"
+    );
+}
+
+pub(crate) fn body_omitted(name: &RecordName) {
+    event!(
+        debug,
+        name,
+        "an answer is too long to be recorded with its body"
+    );
+}
+
+pub(crate) fn ran_without_store(name: &RecordName) {
+    event!(warn, name, "a request runs without the idempotency store");
+}

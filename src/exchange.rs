@@ -1,0 +1,278 @@
+//! One keyed request, top to bottom.
+
+use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, header, request};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{
+    body::{Buffered, Read, RequestBody, ResponseBody},
+    events,
+    fingerprint::Fingerprint,
+    hang_up::HangUp,
+    keyed::Keyed,
+    permits::{Permit, Waiting},
+    record::Record,
+    rejection::{Rejection, is_grpc},
+    replay,
+    run::{Run, Start},
+    runtime::{self, Instant},
+    settings::StoreFailure,
+    settle::Settlement,
+    shared::Shared,
+    store::{Changed, Claim, Claimed, OwnerToken, Store, StoreErrorKind},
+};
+
+/// A keyed request on its way.
+pub(crate) struct Exchange<S> {
+    shared: Arc<Shared<S>>,
+    keyed: Keyed,
+    claim: Claim,
+    hang_up: Arc<HangUp>,
+}
+
+/// Why an exchange ends without an answer of the inner service or a record.
+pub(crate) enum Stop<E> {
+    Rejected(Rejection),
+    /// The inner service's own error.
+    Failed(E),
+}
+
+impl<E> From<Rejection> for Stop<E> {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// What there is to do once the store has spoken.
+enum Turn {
+    Run(Permit, Start),
+    Replay(Record),
+}
+
+/// What a claim found.
+enum Found {
+    Nothing(Start),
+    Record(Record),
+    /// Another owner, with the time left to it where the store knows that.
+    Owner(Option<Duration>),
+}
+
+impl<S: Store> Exchange<S> {
+    pub(crate) fn new(shared: Arc<Shared<S>>, keyed: Keyed, hang_up: Arc<HangUp>) -> Self {
+        let settings = &shared.settings;
+        // A lease longer than the ttl would outlive what it protects.
+        let lease = settings.lease.min(settings.ttl);
+        let claim = Claim::new(keyed.name, OwnerToken::random(), lease, settings.ttl);
+        Self {
+            shared,
+            keyed,
+            claim,
+            hang_up,
+        }
+    }
+
+    /// Answers the request: from the record, from the inner service, or with a rejection.
+    ///
+    /// `inner` is the service that was polled ready.
+    pub(crate) async fn answer<I, B, R>(
+        self,
+        inner: I,
+        parts: request::Parts,
+        body: B,
+    ) -> Result<Response<ResponseBody<R>>, I::Error>
+    where
+        I: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+        B: Body<Data = Bytes>,
+        R: Body<Data = Bytes>,
+    {
+        let shared = Arc::clone(&self.shared);
+        let grpc = is_grpc(&parts.headers);
+        match self.carry_out(inner, parts, body).await {
+            Ok(response) => Ok(response),
+            Err(Stop::Rejected(rejection)) => {
+                Ok(shared.reject(rejection, grpc).map(ResponseBody::buffered))
+            }
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn carry_out<I, B, R>(
+        self,
+        mut inner: I,
+        parts: request::Parts,
+        body: B,
+    ) -> Result<Response<ResponseBody<R>>, Stop<I::Error>>
+    where
+        I: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+        B: Body<Data = Bytes>,
+        R: Body<Data = Bytes>,
+    {
+        let limit = self.shared.settings.max_request_bytes;
+        let body = read(&parts.headers, body, limit).await?;
+        let fingerprint = self.keyed.fingerprint(&self.shared.settings, &parts, &body);
+        match self.take_turn(&mut inner, &fingerprint).await? {
+            Turn::Replay(record) => Ok(replay::replay(record)?.map(ResponseBody::buffered)),
+            Turn::Run(permit, start) => {
+                let request = Request::from_parts(parts, RequestBody::buffered(body));
+                let Self {
+                    shared,
+                    keyed,
+                    claim,
+                    hang_up,
+                } = self;
+                let run = Run::begin(shared, claim, fingerprint, permit, start).await;
+                // A client that left before its handler started gets nothing done.
+                if hang_up.happened() {
+                    return Err(run.call_off().into());
+                }
+                run.handle(inner, request, keyed.key).await
+            }
+        }
+    }
+
+    /// Claims the key, and waits for its owner where there is one and the user asked for that.
+    async fn take_turn<I, Q>(
+        &self,
+        inner: &mut I,
+        fingerprint: &Fingerprint,
+    ) -> Result<Turn, Stop<I::Error>>
+    where
+        I: Service<Q> + Clone,
+    {
+        let mut permit = self.shared.permits.try_take()?;
+        let mut waiting: Option<(Instant, Waiting)> = None;
+        loop {
+            // Listening begins before the claim, so that no change after it is missed. A request
+            // that need not wait does not listen; one that must claims again first.
+            let changed = waiting
+                .is_some()
+                .then(|| self.shared.store.changed(&self.keyed.name));
+            let left = match self.claim(fingerprint).await? {
+                Found::Nothing(start) => return Ok(Turn::Run(permit, start)),
+                Found::Record(record) => return Ok(Turn::Replay(record)),
+                Found::Owner(left) => left,
+            };
+            let (Some((deadline, _)), Some(changed)) = (&waiting, changed) else {
+                waiting = Some(self.shared.begin_waiting()?);
+                continue;
+            };
+            // Whoever waits holds nothing that others need.
+            drop(permit);
+            *inner = inner.clone();
+            self.sleep(changed, left, *deadline).await?;
+            permit = self.shared.permits.take_by(*deadline).await?;
+            poll_fn(|cx| inner.poll_ready(cx))
+                .await
+                .map_err(Stop::Failed)?;
+        }
+    }
+
+    /// Claims the key once.
+    ///
+    /// Only an owner found leaves the exchange to its client again: everything else may have made
+    /// a claim, which has to be settled.
+    async fn claim(&self, fingerprint: &Fingerprint) -> Result<Found, Rejection> {
+        let settings = &self.shared.settings;
+        self.hang_up.outlive();
+        let sent = Instant::now();
+        let claimed = self
+            .shared
+            .store
+            .claim(&self.claim, fingerprint, settings.unknown_outcome)
+            .await;
+        match claimed {
+            Ok(Claimed::Acquired(acquired)) => {
+                // By our own clock, the lease of an answer this late may have passed.
+                if Instant::now() >= sent + self.claim.lease() {
+                    self.shared.clean_up(self.claim, Settlement::Release);
+                    return Err(Rejection::StoreUnavailable);
+                }
+                Ok(Found::Nothing(Start::Claimed { acquired, sent }))
+            }
+            Ok(Claimed::Held {
+                fingerprint: theirs,
+                left,
+            }) => {
+                if let Some(theirs) = theirs {
+                    self.compare(fingerprint, &theirs)?;
+                }
+                self.hang_up.end_with_client();
+                Ok(Found::Owner(left))
+            }
+            Ok(Claimed::Unknown {
+                fingerprint: theirs,
+            }) => {
+                self.compare(fingerprint, &theirs)?;
+                Err(Rejection::OutcomeUnknown)
+            }
+            Ok(Claimed::Completed(record)) => {
+                let record = Record::decode(&self.keyed.name, record).map_err(|reason| {
+                    events::record_refused(&self.keyed.name, reason);
+                    Rejection::StoreUnavailable
+                })?;
+                self.compare(fingerprint, &record.fingerprint)?;
+                Ok(Found::Record(record))
+            }
+            Err(error) => {
+                events::store_failed("claim", &self.keyed.name, &error);
+                let unreachable = error.kind() == StoreErrorKind::Unavailable;
+                if unreachable && settings.store_failure == StoreFailure::FailOpen {
+                    events::ran_without_store(&self.keyed.name);
+                    return Ok(Found::Nothing(Start::Degraded));
+                }
+                if unreachable {
+                    self.shared.clean_up(self.claim, Settlement::Release);
+                }
+                Err(Rejection::StoreUnavailable)
+            }
+        }
+    }
+
+    fn compare(&self, ours: &Fingerprint, theirs: &Fingerprint) -> Result<(), Rejection> {
+        if ours == theirs {
+            Ok(())
+        } else if ours.differs_in_credentials_only(theirs) {
+            events::credentials_changed(&self.keyed.name);
+            Err(Rejection::CredentialsChanged)
+        } else {
+            Err(Rejection::FingerprintMismatch)
+        }
+    }
+
+    /// Sleeps until the owner has finished, as far as anyone can tell.
+    async fn sleep(
+        &self,
+        changed: Changed,
+        left: Option<Duration>,
+        deadline: Instant,
+    ) -> Result<(), Rejection> {
+        let lapses = left.map_or(deadline, |left| Instant::now() + left.max(Claim::MIN));
+        tokio::select! {
+            () = changed => Ok(()),
+            () = runtime::sleep_until(lapses.min(deadline)) => {
+                if lapses < deadline { Ok(()) } else { Err(Rejection::InFlight) }
+            }
+            () = self.shared.permits.draining() => Err(Rejection::Draining),
+        }
+    }
+}
+
+/// Reads the request body; nothing is claimed before it is whole.
+async fn read<B>(headers: &HeaderMap, body: B, limit: usize) -> Result<Buffered, Rejection>
+where
+    B: Body<Data = Bytes>,
+{
+    let announced = headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(Rejection::PayloadTooLarge);
+    }
+    match Buffered::read(pin!(body), limit).await {
+        Read::Whole(body) => Ok(body),
+        Read::TooLarge(_) => Err(Rejection::PayloadTooLarge),
+        Read::Failed(..) => Err(Rejection::UnreadableBody),
+    }
+}

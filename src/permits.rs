@@ -1,0 +1,123 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    drain::DrainTimeout,
+    rejection::Rejection,
+    runtime::{Instant, timeout, timeout_at},
+};
+
+/// Bounds the keyed requests of a layer: hyper does not bound work that outlives its client.
+#[derive(Debug)]
+pub(crate) struct Permits {
+    free: Arc<Semaphore>,
+    limit: u32,
+    waiting: AtomicUsize,
+    max_waiting: usize,
+    draining: AtomicBool,
+    drained: Notify,
+}
+
+/// Held by a request from before its claim until its result is saved.
+pub(crate) type Permit = OwnedSemaphorePermit;
+
+impl Permits {
+    pub(crate) fn new(limit: usize, max_waiting: usize) -> Arc<Self> {
+        // Draining takes all permits at once, and a semaphore counts those in 32 bits.
+        let limit = u32::try_from(limit)
+            .unwrap_or(u32::MAX)
+            .clamp(1, MAX_PERMITS);
+        Arc::new(Self {
+            free: Arc::new(Semaphore::new(limit as usize)),
+            limit,
+            waiting: AtomicUsize::new(0),
+            max_waiting,
+            draining: AtomicBool::new(false),
+            drained: Notify::new(),
+        })
+    }
+
+    /// Takes a permit if one is free.
+    pub(crate) fn try_take(&self) -> Result<Permit, Rejection> {
+        if self.is_draining() {
+            return Err(Rejection::Draining);
+        }
+        Arc::clone(&self.free)
+            .try_acquire_owned()
+            .map_err(|_| Rejection::Overloaded)
+    }
+
+    /// Takes a permit as soon as one is free, for a request that waited for another.
+    pub(crate) async fn take_by(&self, deadline: Instant) -> Result<Permit, Rejection> {
+        if let Ok(permit) = self.try_take() {
+            return Ok(permit);
+        }
+        let permit = tokio::select! {
+            permit = timeout_at(deadline, Arc::clone(&self.free).acquire_owned()) => permit,
+            () = self.draining() => return Err(Rejection::Draining),
+        };
+        match permit {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Rejection::Overloaded),
+        }
+    }
+
+    /// Takes a place among those who wait for another request, if there is one.
+    pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
+        let place = Waiting(Arc::clone(self));
+        (self.waiting.fetch_add(1, Ordering::Relaxed) < self.max_waiting).then_some(place)
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Resolves once draining begins.
+    pub(crate) async fn draining(&self) {
+        let begins = self.drained.notified();
+        if !self.is_draining() {
+            begins.await;
+        }
+    }
+
+    /// Refuses new requests and waits for those that hold a permit.
+    pub(crate) async fn drain(&self, limit: Duration) -> Result<(), DrainTimeout> {
+        self.draining.store(true, Ordering::Release);
+        self.drained.notify_waiters();
+        // Permits given back go to whoever has asked for all of them first.
+        match timeout(limit, self.free.acquire_many(self.limit)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(DrainTimeout {
+                in_flight: self.in_flight(),
+            }),
+        }
+    }
+
+    /// Returns how many requests hold a permit.
+    pub(crate) fn in_flight(&self) -> usize {
+        (self.limit as usize).saturating_sub(self.free.available_permits())
+    }
+}
+
+/// The most permits that a layer can have.
+const MAX_PERMITS: u32 = if usize::BITS > 32 {
+    u32::MAX
+} else {
+    u32::MAX >> 3
+};
+
+/// A place among those who wait.
+pub(crate) struct Waiting(Arc<Permits>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}

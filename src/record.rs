@@ -1,0 +1,224 @@
+use std::{error::Error, fmt};
+
+use bytes::{Buf, BufMut, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::{body::Buffered, fingerprint::Fingerprint, record_name::RecordName};
+
+/// A recorded response: what a store keeps, and what a replay is made of.
+///
+/// # Encoding, version 1
+///
+/// ```text
+/// version    1 byte, 1
+/// kind       1 byte: 0 whole, 1 body omitted
+/// name       32 bytes, the record's own name
+/// fingerprint 49 bytes
+/// status     2 bytes, big endian
+/// headers    count, then name and value of each, in order
+/// trailers   count, then name and value of each, in order
+/// body       length, then the bytes
+/// checksum   4 bytes, CRC-32 of all before it, big endian
+/// ```
+///
+/// Counts and lengths are LEB128. The encoding is the same for every store, so records can be moved
+/// from one to another. A record that is of another version, of another name, cut short or changed
+/// is refused, never replayed.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: RecordedBody,
+}
+
+/// What a record holds of the body.
+#[derive(Debug, Clone)]
+pub(crate) enum RecordedBody {
+    Whole(Buffered),
+    Omitted,
+}
+
+const VERSION: u8 = 1;
+const WHOLE: u8 = 0;
+const OMITTED: u8 = 1;
+const CHECKSUM_LEN: usize = 4;
+const HEAD_LEN: usize = 2 + RecordName::LEN + Fingerprint::LEN + 2;
+
+impl Record {
+    /// Writes the record down under its name.
+    #[must_use]
+    pub fn encode(&self, name: &RecordName) -> Bytes {
+        let none = Buffered::default();
+        let (kind, body) = match &self.body {
+            RecordedBody::Whole(body) => (WHOLE, body),
+            RecordedBody::Omitted => (OMITTED, &none),
+        };
+        let mut out = Vec::with_capacity(self.encoded_len(body));
+        out.put_slice(&[VERSION, kind]);
+        out.put_slice(name.as_bytes());
+        out.put_slice(self.fingerprint.as_bytes());
+        out.put_u16(self.status.as_u16());
+        put_fields(&mut out, Some(&self.headers));
+        put_fields(&mut out, body.trailers());
+        put_length(&mut out, body.len());
+        body.chunks().for_each(|chunk| out.put_slice(chunk));
+        let checksum = crc32fast::hash(&out);
+        out.put_u32(checksum);
+        out.into()
+    }
+
+    /// Returns the length of the encoding, or a little more: one allocation is enough.
+    fn encoded_len(&self, body: &Buffered) -> usize {
+        const MAX_LENGTHS: usize = 5;
+        let fields = |fields: &HeaderMap| -> usize {
+            fields
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 6)
+                .sum()
+        };
+        HEAD_LEN
+            + fields(&self.headers)
+            + body.trailers().map_or(0, fields)
+            + body.len()
+            + 3 * MAX_LENGTHS
+            + CHECKSUM_LEN
+    }
+
+    /// Reads a record back, and checks that it is whole and stands under this name.
+    ///
+    /// The body and the header values share the memory of `encoded`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRecord`] says what is wrong with the bytes.
+    pub fn decode(name: &RecordName, mut encoded: Bytes) -> Result<Self, InvalidRecord> {
+        match encoded.first() {
+            Some(&VERSION) => {}
+            Some(_) => return Err(InvalidRecord::Version),
+            None => return Err(InvalidRecord::Damaged),
+        }
+        if encoded.len() < HEAD_LEN + CHECKSUM_LEN {
+            return Err(InvalidRecord::Damaged);
+        }
+        let checksum = encoded.split_off(encoded.len() - CHECKSUM_LEN).get_u32();
+        if crc32fast::hash(&encoded) != checksum {
+            return Err(InvalidRecord::Damaged);
+        }
+        encoded.advance(1);
+        let kind = encoded.get_u8();
+        if get_array(&mut encoded)? != *name.as_bytes() {
+            return Err(InvalidRecord::Foreign);
+        }
+        let fingerprint = Fingerprint::from_bytes(get_array(&mut encoded)?);
+        let status = StatusCode::from_u16(encoded.get_u16()).map_err(damaged)?;
+        let headers = get_fields(&mut encoded)?.unwrap_or_default();
+        let trailers = get_fields(&mut encoded)?;
+        let body_len = get_length(&mut encoded)?;
+        if encoded.len() != body_len {
+            return Err(InvalidRecord::Damaged);
+        }
+        let body = match kind {
+            WHOLE => RecordedBody::Whole(Buffered::new(encoded, trailers)),
+            OMITTED if body_len == 0 && trailers.is_none() => RecordedBody::Omitted,
+            _ => return Err(InvalidRecord::Damaged),
+        };
+        Ok(Self {
+            fingerprint,
+            status,
+            headers,
+            body,
+        })
+    }
+}
+
+fn put_fields(out: &mut Vec<u8>, fields: Option<&HeaderMap>) {
+    put_length(out, fields.map_or(0, HeaderMap::len));
+    for (name, value) in fields.into_iter().flatten() {
+        for part in [name.as_str().as_bytes(), value.as_bytes()] {
+            put_length(out, part.len());
+            out.put_slice(part);
+        }
+    }
+}
+
+fn get_fields(encoded: &mut Bytes) -> Result<Option<HeaderMap>, InvalidRecord> {
+    let count = get_length(encoded)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    // A field takes two bytes at least: a wrong count must not reserve memory for itself.
+    let capacity = count.min(encoded.len() / 2);
+    let mut fields = HeaderMap::try_with_capacity(capacity).map_err(damaged)?;
+    for _ in 0..count {
+        let name = HeaderName::from_bytes(&get_bytes(encoded)?).map_err(damaged)?;
+        let value = HeaderValue::from_maybe_shared(get_bytes(encoded)?).map_err(damaged)?;
+        fields.try_append(name, value).map_err(damaged)?;
+    }
+    Ok(Some(fields))
+}
+
+fn put_length(out: &mut Vec<u8>, mut length: usize) {
+    loop {
+        let low = u8::try_from(length & 0x7f).expect("seven bits");
+        length >>= 7;
+        if length == 0 {
+            return out.put_u8(low);
+        }
+        out.put_u8(low | 0x80);
+    }
+}
+
+fn get_length(encoded: &mut Bytes) -> Result<usize, InvalidRecord> {
+    let mut length = 0;
+    for shift in (0..32).step_by(7) {
+        let byte = encoded.try_get_u8().map_err(damaged)?;
+        length |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(length);
+        }
+    }
+    Err(InvalidRecord::Damaged)
+}
+
+fn get_bytes(encoded: &mut Bytes) -> Result<Bytes, InvalidRecord> {
+    let length = get_length(encoded)?;
+    if length > encoded.len() {
+        return Err(InvalidRecord::Damaged);
+    }
+    Ok(encoded.split_to(length))
+}
+
+fn get_array<const N: usize>(encoded: &mut Bytes) -> Result<[u8; N], InvalidRecord> {
+    let mut array = [0; N];
+    encoded.try_copy_to_slice(&mut array).map_err(damaged)?;
+    Ok(array)
+}
+
+fn damaged<E>(_: E) -> InvalidRecord {
+    InvalidRecord::Damaged
+}
+
+/// Says why bytes are not a [`Record`] that may be replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidRecord {
+    /// The record was written by a version of this crate that this one does not know.
+    Version,
+    /// The record stands under a name that is not its own.
+    Foreign,
+    /// The record is cut short or changed.
+    Damaged,
+}
+
+impl fmt::Display for InvalidRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Version => "the record has a version that is not known here",
+            Self::Foreign => "the record belongs to another name",
+            Self::Damaged => "the record is cut short or changed",
+        })
+    }
+}
+
+impl Error for InvalidRecord {}

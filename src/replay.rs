@@ -1,0 +1,129 @@
+//! What of a response is recorded, and what is made of the record again.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
+
+use crate::{
+    body::Buffered,
+    fingerprint::Fingerprint,
+    record::{Record, RecordedBody},
+    rejection::Rejection,
+    settings::Settings,
+};
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const REPLAY: HeaderName = HeaderName::from_static("idempotency-replay");
+
+/// Makes the record of a response; `body` is `None` where it is too long, or has no end.
+pub(crate) fn record(
+    settings: &Settings,
+    fingerprint: Fingerprint,
+    parts: &response::Parts,
+    body: Option<&Buffered>,
+) -> Record {
+    let connection = named_by_connection(&parts.headers);
+    let trailers = body.is_some_and(|body| body.trailers().is_some());
+    let mut headers = HeaderMap::with_capacity(parts.headers.len());
+    for (name, value) in &parts.headers {
+        let kept = !is_never_replayed(name)
+            && !connection.contains(name)
+            && (trailers || name != header::TRAILER)
+            && (body.is_some() || !describes_body(name))
+            && settings
+                .replay_headers
+                .as_ref()
+                .is_none_or(|filter| filter(name));
+        if kept {
+            headers.append(name, value.clone());
+        }
+    }
+    Record {
+        fingerprint,
+        status: parts.status,
+        headers,
+        body: body.map_or(RecordedBody::Omitted, |body| {
+            RecordedBody::Whole(body.clone())
+        }),
+    }
+}
+
+/// Makes the response of a record again.
+pub(crate) fn replay(record: Record) -> Result<Response<Buffered>, Rejection> {
+    let (body, omitted) = match record.body {
+        RecordedBody::Whole(body) => (body, false),
+        RecordedBody::Omitted if record.status == StatusCode::SWITCHING_PROTOCOLS => {
+            return Err(Rejection::NotReplayable);
+        }
+        RecordedBody::Omitted => (Buffered::default(), true),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = record.status;
+    *response.headers_mut() = record.headers;
+    response
+        .headers_mut()
+        .insert(REPLAYED, HeaderValue::from_static("true"));
+    if omitted {
+        response
+            .headers_mut()
+            .insert(REPLAY, HeaderValue::from_static("omitted"));
+    }
+    Ok(response)
+}
+
+/// Says whether a response has no end worth waiting for.
+pub(crate) fn is_endless(parts: &response::Parts) -> bool {
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    parts.status == StatusCode::SWITCHING_PROTOCOLS
+        || content_type.is_some_and(|value| {
+            let essence = value
+                .as_bytes()
+                .split(|&byte| byte == b';')
+                .next()
+                .unwrap_or_default();
+            essence
+                .trim_ascii()
+                .eq_ignore_ascii_case(b"text/event-stream")
+        })
+}
+
+/// The fields of one connection (RFC 9110, section 7.6.1), of one moment, or of one client.
+fn is_never_replayed(name: &HeaderName) -> bool {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    [
+        header::CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        header::PROXY_AUTHENTICATE,
+        header::TE,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::DATE,
+        header::SET_COOKIE,
+        header::CONTENT_LENGTH,
+    ]
+    .contains(name)
+}
+
+/// The fields that say what the body is, and would lie about none.
+fn describes_body(name: &HeaderName) -> bool {
+    const DIGESTS: [&str; 4] = ["content-md5", "content-digest", "repr-digest", "digest"];
+    [
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_RANGE,
+        header::CONTENT_DISPOSITION,
+        header::ETAG,
+        header::LAST_MODIFIED,
+    ]
+    .contains(name)
+        || DIGESTS.contains(&name.as_str())
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let fields = headers.get_all(header::CONNECTION).iter();
+    fields
+        .flat_map(|field| field.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect()
+}

@@ -1,0 +1,68 @@
+//! How a claim ends.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    events,
+    runtime::{self, Instant},
+    store::{Claim, Completion, Effects, Store, StoreError},
+};
+
+/// What becomes of a claim once its handler has ended.
+#[derive(Debug, Clone)]
+pub(crate) enum Settlement {
+    /// The answer is recorded.
+    Complete(Bytes, Effects),
+    /// Nothing was done.
+    Release,
+    /// Nobody knows what was done.
+    Abandon,
+}
+
+impl Settlement {
+    pub(crate) async fn apply<S: Store>(
+        &self,
+        store: &S,
+        claim: &Claim,
+    ) -> Result<Completion, StoreError> {
+        let (operation, settled) = match self {
+            Self::Complete(record, effects) => (
+                "complete",
+                store.complete(claim, record.clone(), *effects).await,
+            ),
+            Self::Release => (
+                "release",
+                store.release(claim).await.map(|()| Completion::Kept),
+            ),
+            Self::Abandon => (
+                "abandon",
+                store.abandon(claim).await.map(|()| Completion::Kept),
+            ),
+        };
+        if let Err(error) = &settled {
+            events::store_failed(operation, claim.name(), error);
+        }
+        settled
+    }
+}
+
+/// Applies a settlement until the store answers, or until there is no use in it any more.
+pub(crate) async fn keep_trying<S: Store>(
+    store: &S,
+    claim: &Claim,
+    settlement: &Settlement,
+    until: Instant,
+) {
+    const FIRST_PAUSE: Duration = Duration::from_millis(25);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+    let mut pause = FIRST_PAUSE;
+    while settlement.apply(store, claim).await.is_err() {
+        runtime::sleep(runtime::jittered(pause)).await;
+        if Instant::now() >= until {
+            return;
+        }
+        pause = LONGEST_PAUSE.min(pause * 2);
+    }
+}
