@@ -1,6 +1,8 @@
 //! What a call that succeeds at once pays for the retry layer, beside the bare inner service.
 //!
+//! ```sh
 //! cargo bench --features client --bench client
+//! ```
 //!
 //! All variants run in one process, interleaved round by round; each figure is the median over the
 //! rounds of the difference to the bare service. The inner service answers at once and does

@@ -58,11 +58,7 @@ fn sources<'a>(
     })
 }
 
-/// What tower and hyper tell of is never that: only reqwest knows a request that cannot be sent.
-#[cfg_attr(
-    not(any(feature = "reqwest-012", feature = "reqwest-013")),
-    expect(unused_variables, reason = "there is no reqwest to ask")
-)]
+/// Whether the client refused the request itself: it would refuse it again.
 fn is_hopeless(error: &(dyn Error + 'static)) -> bool {
     #[cfg(feature = "reqwest-012")]
     if super::reqwest::is_hopeless_012(error) {
@@ -72,7 +68,11 @@ fn is_hopeless(error: &(dyn Error + 'static)) -> bool {
     if super::reqwest::is_hopeless_013(error) {
         return true;
     }
-    false
+    // Of hyper-util's errors only those about the request have no source: no authority in the URI,
+    // a method or version that it does not speak.
+    error
+        .downcast_ref::<hyper_util::client::legacy::Error>()
+        .is_some_and(|error| error.source().is_none() && !error.is_connect())
 }
 
 /// `GOAWAY` is not here: its error does not tell a stream above the last one from one below it.

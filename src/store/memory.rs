@@ -111,7 +111,9 @@ impl MemoryStore {
             clock: Clock::start(),
             next_shard: AtomicUsize::new(0),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Returns how many keys are held, expired ones that were not swept yet included.
@@ -178,7 +180,9 @@ impl Store for MemoryStore {
                 Ok(claimed) => return Ok(claimed),
             }
         }
-        Ok(self.shared.claim(claim, fingerprint, unknown_outcome, now)?)
+        Ok(self
+            .shared
+            .claim(claim, fingerprint, unknown_outcome, now)?)
     }
 
     async fn renew(&self, claim: &Claim) -> Result<Renewal, StoreError> {
@@ -218,7 +222,9 @@ impl Store for MemoryStore {
         let key = Key::of(claim.name());
         let mut changed = false;
         let released = self.shared.slots.remove_if_mut(&key, |_, slot| {
-            let Some(held) = slot.in_flight_by(claim.owner()) else { return false };
+            let Some(held) = slot.in_flight_by(claim.owner()) else {
+                return false;
+            };
             changed = true;
             // A later fence must stay known, or the next owner would have one that was used.
             let is_first = held.is_first();
@@ -238,8 +244,12 @@ impl Store for MemoryStore {
 
     async fn abandon(&self, claim: &Claim) -> Result<(), StoreError> {
         let key = Key::of(claim.name());
-        let Some(mut slot) = self.shared.slots.get_mut(&key) else { return Ok(()) };
-        let Some(held) = slot.in_flight_by(claim.owner()) else { return Ok(()) };
+        let Some(mut slot) = self.shared.slots.get_mut(&key) else {
+            return Ok(());
+        };
+        let Some(held) = slot.in_flight_by(claim.owner()) else {
+            return Ok(());
+        };
         held.abandon();
         drop(slot);
         self.shared.waiters.wake(&key);
@@ -266,18 +276,24 @@ impl Shared {
                 let slot = Slot::claimed(claim, fingerprint, now);
                 let tag = slot.tag();
                 place.insert(slot);
-                (Claimed::Acquired(crate::store::Acquired::new(1, 1)), Some(tag))
+                (
+                    Claimed::Acquired(crate::store::Acquired::new(1, 1)),
+                    Some(tag),
+                )
             }
             Entry::Occupied(mut found) => {
                 let before = found.get().tag();
-                let claimed = found.get_mut().claim(claim, fingerprint, unknown_outcome, now);
+                let claimed = found
+                    .get_mut()
+                    .claim(claim, fingerprint, unknown_outcome, now);
                 let after = found.get().tag();
                 (claimed, (after != before).then_some(after))
             }
         };
         if let Some(tag) = slot_tag {
             let deadline = now.saturating_add(nanos(claim.lease()));
-            self.queue.push(List::Claims, Queued { key, tag }, deadline, now);
+            self.queue
+                .push(List::Claims, Queued { key, tag }, deadline, now);
         }
         Ok(claimed)
     }
@@ -307,7 +323,12 @@ impl Shared {
         };
         let queued = Queued { key, tag };
         if let Some(age) = self.keep_at_least {
-            self.queue.push(List::Young, queued, expires.min(now.saturating_add(age)), now);
+            self.queue.push(
+                List::Young,
+                queued,
+                expires.min(now.saturating_add(age)),
+                now,
+            );
         } else if was_absent {
             self.queue.push(List::Records, queued, expires, now);
         }
@@ -333,7 +354,9 @@ impl MemoryStore {
     fn sweep(&self, shard: usize, now: u64) -> bool {
         let mut removed = false;
         for _ in 0..SWEPT_PER_CLAIM {
-            let Some((list, queued)) = self.shared.queue.pop_due(shard, now) else { break };
+            let Some((list, queued)) = self.shared.queue.pop_due(shard, now) else {
+                break;
+            };
             removed |= self.look_at(list, queued, now);
         }
         removed
@@ -370,7 +393,9 @@ impl MemoryStore {
 
     /// Forgets one of the records that stand in the list of those that were kept long enough.
     fn evict(&self, shard: usize, now: u64) -> bool {
-        let Some(queued) = self.shared.queue.pop_record(shard) else { return false };
+        let Some(queued) = self.shared.queue.pop_record(shard) else {
+            return false;
+        };
         let mut next = None;
         let removed = self.shared.slots.remove_if_mut(&queued.key, |_, slot| {
             let is_same = slot.tag() == queued.tag;
@@ -382,7 +407,9 @@ impl MemoryStore {
         if let Some((list, due)) = next {
             self.shared.queue.push(list, queued, due, now);
         }
-        let Some((_, slot)) = removed else { return false };
+        let Some((_, slot)) = removed else {
+            return false;
+        };
         if !slot.is_expired(now) {
             self.shared.bounds.count_evicted(now);
         }
@@ -397,7 +424,9 @@ impl MemoryStore {
             let shared = Arc::clone(&self.shared);
             let shrink = move || shared.slots.shrink_to_fit();
             // Without a thread the map stays large: no reason to fail.
-            let _ = thread::Builder::new().name("idempotency-shrink".into()).spawn(shrink);
+            let _ = thread::Builder::new()
+                .name("idempotency-shrink".into())
+                .spawn(shrink);
         }
     }
 }

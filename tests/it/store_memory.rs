@@ -25,19 +25,33 @@ fn print() -> Fingerprint {
 }
 
 async fn acquire(store: &MemoryStore, claim: &Claim) -> bool {
-    matches!(store.claim(claim, &print(), UnknownOutcome::Retry).await, Ok(Claimed::Acquired(_)))
+    matches!(
+        store.claim(claim, &print(), UnknownOutcome::Retry).await,
+        Ok(Claimed::Acquired(_))
+    )
 }
 
 async fn refusal(store: &MemoryStore, claim: &Claim) -> Option<StoreErrorKind> {
-    store.claim(claim, &print(), UnknownOutcome::Retry).await.err().map(|error| error.kind())
+    store
+        .claim(claim, &print(), UnknownOutcome::Retry)
+        .await
+        .err()
+        .map(|error| error.kind())
 }
 
 async fn complete(store: &MemoryStore, claim: &Claim, record: &'static [u8]) -> Completion {
-    store.complete(claim, Bytes::from_static(record), Effects::Keep).await.unwrap()
+    store
+        .complete(claim, Bytes::from_static(record), Effects::Keep)
+        .await
+        .unwrap()
 }
 
 async fn record(store: &MemoryStore, number: u64) -> Option<Bytes> {
-    match store.claim(&claim(number), &print(), UnknownOutcome::Refuse).await.unwrap() {
+    match store
+        .claim(&claim(number), &print(), UnknownOutcome::Refuse)
+        .await
+        .unwrap()
+    {
         Claimed::Completed(record) => Some(record),
         _ => None,
     }

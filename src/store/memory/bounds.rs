@@ -30,7 +30,11 @@ struct Bound {
 
 impl Bound {
     const fn new(max: usize) -> Self {
-        Self { max, high: max - max / 5, low: max - max / 10 * 3 }
+        Self {
+            max,
+            high: max - max / 5,
+            low: max - max / 10 * 3,
+        }
     }
 }
 

@@ -13,7 +13,11 @@ pub struct MemoryStoreBuilder {
 
 impl MemoryStoreBuilder {
     pub(super) const fn new() -> Self {
-        Self { max_entries: 10_000_000, max_bytes: 1 << 30, keep_at_least: None }
+        Self {
+            max_entries: 10_000_000,
+            max_bytes: 1 << 30,
+            keep_at_least: None,
+        }
     }
 
     /// Sets how many bytes are held before a new key is refused, counted as
@@ -47,6 +51,9 @@ impl MemoryStoreBuilder {
     /// Makes the store.
     #[must_use]
     pub fn build(self) -> MemoryStore {
-        MemoryStore::with(Bounds::new(self.max_entries, self.max_bytes), self.keep_at_least)
+        MemoryStore::with(
+            Bounds::new(self.max_entries, self.max_bytes),
+            self.keep_at_least,
+        )
     }
 }

@@ -34,7 +34,9 @@ impl Calendar {
 
     /// Returns the moment at which the next key is due.
     pub(super) fn next_due(&self) -> u64 {
-        self.buckets.first_key_value().map_or(u64::MAX, |(due, _)| *due)
+        self.buckets
+            .first_key_value()
+            .map_or(u64::MAX, |(due, _)| *due)
     }
 
     /// Takes one of the keys that are due next.

@@ -39,8 +39,13 @@ struct Shard {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        let shard = || Shard { next_due: AtomicU64::new(u64::MAX), lists: Mutex::default() };
-        Self { shards: (0..SHARDS).map(|_| shard()).collect() }
+        let shard = || Shard {
+            next_due: AtomicU64::new(u64::MAX),
+            lists: Mutex::default(),
+        };
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+        }
     }
 
     pub(super) fn push(&self, list: List, entry: Entry, due: u64, now: u64) {
@@ -57,7 +62,9 @@ impl Queue {
             return None;
         }
         let mut lists = shard.lock();
-        let list = LISTS.into_iter().min_by_key(|list| lists[*list as usize].next_due())?;
+        let list = LISTS
+            .into_iter()
+            .min_by_key(|list| lists[*list as usize].next_due())?;
         if lists[list as usize].next_due() > now {
             return None;
         }
@@ -87,7 +94,11 @@ impl Shard {
     }
 
     fn update(&self, lists: &[Calendar; LISTS.len()]) {
-        let next = lists.iter().map(Calendar::next_due).min().unwrap_or(u64::MAX);
+        let next = lists
+            .iter()
+            .map(Calendar::next_due)
+            .min()
+            .unwrap_or(u64::MAX);
         self.next_due.store(next, Ordering::Relaxed);
     }
 }

@@ -146,7 +146,9 @@ impl InFlight {
             };
         }
         if unknown_outcome == UnknownOutcome::Refuse || self.fingerprint != *fingerprint {
-            return Claimed::Unknown { fingerprint: self.fingerprint };
+            return Claimed::Unknown {
+                fingerprint: self.fingerprint,
+            };
         }
         self.owner = *claim.owner();
         self.abandoned = false;

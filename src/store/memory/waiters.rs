@@ -38,7 +38,9 @@ const STRIPES: usize = 64;
 
 impl Waiters {
     pub(super) fn new() -> Self {
-        Self { stripes: (0..STRIPES).map(|_| Stripe::default()).collect() }
+        Self {
+            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
+        }
     }
 
     /// Returns a future that resolves when the key changes, counted from this call.
@@ -46,9 +48,10 @@ impl Waiters {
         let stripe = self.stripe(&key);
         stripe.waiting.fetch_add(1, Ordering::Relaxed);
         let mut keys = stripe.lock();
-        let waiting = keys
-            .entry(key)
-            .or_insert_with(|| Waiting { notify: Arc::new(Notify::new()), count: 0 });
+        let waiting = keys.entry(key).or_insert_with(|| Waiting {
+            notify: Arc::new(Notify::new()),
+            count: 0,
+        });
         waiting.count += 1;
         let notified = Arc::clone(&waiting.notify).notified_owned();
         drop(keys);
@@ -64,7 +67,10 @@ impl Waiters {
         if stripe.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let notify = stripe.lock().get(key).map(|waiting| Arc::clone(&waiting.notify));
+        let notify = stripe
+            .lock()
+            .get(key)
+            .map(|waiting| Arc::clone(&waiting.notify));
         if let Some(notify) = notify {
             notify.notify_waiters();
         }

@@ -47,3 +47,14 @@ async fn an_answer_that_breaks_off_is_asked_for_again() {
     assert_eq!(body, "answer");
     assert_eq!(server.seen()[1].key(), Some("order-1"));
 }
+
+#[tokio::test]
+async fn a_request_that_cannot_be_sent_is_not_tried_again() {
+    let error = send(&policy(), "/charges", Some("order-1")).await;
+    let Err(error) = error else {
+        panic!("there is no server to ask");
+    };
+    assert_eq!(error.failure(), Failure::Permanent);
+    let info = error.info().unwrap();
+    assert_eq!((info.attempts(), info.stop()), (1, Stop::Permanent));
+}
