@@ -7,7 +7,8 @@ use super::Failure;
 /// Tells of a retry about to be made, before its pause: see
 /// [`on_retry`](super::RetryPolicyBuilder::on_retry).
 ///
-/// It shows neither the key nor a body, so that it can be logged as it is.
+/// It holds neither the key nor a body. The text of an error is its client's own: reqwest's holds
+/// the URL with its query.
 #[derive(Debug)]
 pub struct RetryEvent<'a> {
     pub(super) attempt: u32,

@@ -145,15 +145,25 @@ impl Session {
     }
 
     fn tell(&self, settings: &Settings, outcome: &Outcome<'_>, delay: Duration) {
-        let (Some(on_retry), Some(failure)) = (&settings.on_retry, outcome.failure) else {
+        let Some(failure) = outcome.failure else {
             return;
         };
-        on_retry(&RetryEvent {
-            attempt: self.attempts,
-            delay,
-            failure,
-            cause: outcome.cause,
-        });
+        // Without the cause, since the text of an error may hold the whole URL.
+        #[cfg(feature = "tracing")]
+        tracing::debug!(
+            attempt = self.attempts,
+            ?failure,
+            ?delay,
+            "an attempt failed and is made again"
+        );
+        if let Some(on_retry) = &settings.on_retry {
+            on_retry(&RetryEvent {
+                attempt: self.attempts,
+                delay,
+                failure,
+                cause: outcome.cause,
+            });
+        }
     }
 }
 
