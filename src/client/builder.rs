@@ -220,14 +220,12 @@ impl RetryPolicyBuilder {
                 "a deadline of zero allows no retry: leave it out, or set max_attempts to 1".into(),
             );
         }
-        if let (Some(timeout), Some(deadline)) = (self.attempt_timeout, self.deadline)
-            && deadline < timeout
-        {
-            return Err(format!(
+        match (self.attempt_timeout, self.deadline) {
+            (Some(timeout), Some(deadline)) if deadline < timeout => Err(format!(
                 "the deadline of {deadline:?} is shorter than one attempt's timeout of {timeout:?}: raise the deadline or lower the timeout"
-            ));
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

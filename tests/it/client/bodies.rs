@@ -19,6 +19,8 @@ use tower::{ServiceBuilder, ServiceExt};
 use tower_idempotency::client::{
     BufferLayer, BufferedBody, ReadAnswerLayer, RepeatBody, RetryInfo, RetryLayer, Stop,
 };
+use tower_layer::Layer;
+use tower_test::mock;
 
 use super::script::{Answer, Client, Script, fixed, keyed, ms, status};
 
@@ -169,6 +171,19 @@ async fn a_stream_that_says_it_is_too_long_is_not_read_ahead() {
         .layer(BufferLayer::new(8))
         .service(inner);
     service.oneshot(keyed_with(stream)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_buffer_calls_the_service_that_was_polled_ready() {
+    type Sent = Request<BufferedBody<Stream>>;
+    let (inner, mut handle) = mock::pair::<Sent, http::Response<()>>();
+    handle.allow(1);
+    // The mock panics when a clone is called that was not polled ready itself.
+    let service = BufferLayer::new(8).layer(inner);
+    let call = tokio::spawn(service.oneshot(keyed_with(Stream::of(&["or", "der"]))));
+    let (_, send) = handle.next_request().await.unwrap();
+    send.send_response(http::Response::new(()));
+    assert_eq!(call.await.unwrap().unwrap().status(), 200);
 }
 
 #[tokio::test(start_paused = true)]

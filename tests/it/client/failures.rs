@@ -7,7 +7,7 @@ use std::{
 
 use http::{Method, Response};
 use tower::{ServiceExt, service_fn};
-use tower_idempotency::client::{Failure, RetryLayer, Stop};
+use tower_idempotency::client::{Backoff, Failure, RetryLayer, Stop};
 use tower_layer::Layer;
 
 use super::script::{Client, fixed, info, keyed, ms, post, request, status, with};
@@ -57,6 +57,26 @@ async fn a_conflict_under_a_key_with_retry_after_is_waited_for_without_using_up_
         client.delays(),
         [ms(1100), ms(1100), ms(1100), ms(100), ms(1100)]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_uses_up_no_step_of_the_backoff() {
+    let busy = || with(409, "retry-after", 0);
+    let backoff = Backoff::from_iter([ms(100), ms(200)]);
+    let client = Client::new(
+        fixed().backoff(backoff).max_attempts(9),
+        [
+            busy(),
+            busy(),
+            busy(),
+            status(503),
+            busy(),
+            status(503),
+            status(201),
+        ],
+    );
+    assert_eq!(client.status(keyed()).await, 201);
+    assert_eq!(client.delays(), [100, 100, 100, 100, 200, 200].map(ms));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! What HTTP/2 tells of a stream that was not carried out.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -13,7 +14,10 @@ use h2::{Reason, server};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper_util::{client::legacy, rt::TokioExecutor};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_idempotency::client::{CallError, Failure, RetryInfo, RetryLayer, Stop};
 
@@ -42,15 +46,52 @@ async fn serve(fault: Fault) -> (SocketAddr, Arc<AtomicU32>) {
 }
 
 async fn connection(stream: TcpStream, fault: Fault, streams: Arc<AtomicU32>) {
+    let is_first = streams.load(Ordering::Relaxed) == 0;
+    match fault {
+        Fault::GoAway(reason) if is_first => {
+            streams.fetch_add(1, Ordering::Relaxed);
+            return go_away(stream, reason).await.unwrap();
+        }
+        _ => {}
+    }
     let mut connection = server::handshake(stream).await.unwrap();
     while let Some(Ok((_request, mut respond))) = connection.accept().await {
         let is_first = streams.fetch_add(1, Ordering::Relaxed) == 0;
         match fault {
             Fault::Reset(reason) if is_first => respond.send_reset(reason),
-            Fault::GoAway(reason) if is_first => connection.abrupt_shutdown(reason),
             _ => drop(respond.send_response(Response::new(()), true)),
         }
     }
+}
+
+/// Reads a request and says, in frames made by hand, that no stream was carried out.
+async fn go_away(mut stream: TcpStream, reason: Reason) -> io::Result<()> {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GO_AWAY: [u8; 9] = [0, 0, 8, 7, 0, 0, 0, 0, 0];
+    const LAST_STREAM: [u8; 4] = [0; 4];
+
+    stream.write_all(&SETTINGS).await?;
+    let mut read = Vec::new();
+    while !has_headers(&read) {
+        stream.read_buf(&mut read).await?;
+    }
+    stream.write_all(&GO_AWAY).await?;
+    stream.write_all(&LAST_STREAM).await?;
+    stream.write_all(&u32::from(reason).to_be_bytes()).await?;
+    stream.read_to_end(&mut read).await.map(drop)
+}
+
+/// Whether a HEADERS frame came after the preface.
+fn has_headers(read: &[u8]) -> bool {
+    let mut frames = read.get(24..).unwrap_or_default();
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {
+        if *kind == 1 {
+            return true;
+        }
+        let length = usize::try_from(u32::from_be_bytes([0, *a, *b, *c])).unwrap();
+        frames = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 async fn call(address: SocketAddr, key: Option<&str>) -> Result<RetryInfo, CallError> {
