@@ -2,6 +2,8 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+#[cfg(feature = "client")]
+mod client;
 #[cfg(feature = "axum")]
 mod examples;
 #[cfg(feature = "axum")]
