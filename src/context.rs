@@ -1,9 +1,6 @@
 use std::{
     fmt::{self, Write as _},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -11,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     digest::{Digester, Purpose},
     key::IdempotencyKey,
+    lease::Lease,
     record_name::RecordName,
 };
 
@@ -31,43 +29,42 @@ use crate::{
 /// }
 /// ```
 #[derive(Clone)]
-pub struct IdempotencyContext(Arc<Inner>);
-
-struct Inner {
+pub struct IdempotencyContext {
     key: IdempotencyKey,
     name: RecordName,
     fence: Option<u64>,
     attempt: u32,
-    lost: Arc<LostLease>,
+    /// `None` without the store.
+    lease: Option<Arc<Lease>>,
 }
 
 impl IdempotencyContext {
-    pub(crate) fn new(
+    pub(crate) const fn new(
         key: IdempotencyKey,
         name: RecordName,
         fence: Option<u64>,
         attempt: u32,
-        lost: Arc<LostLease>,
+        lease: Option<Arc<Lease>>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             key,
             name,
             fence,
             attempt,
-            lost,
-        }))
+            lease,
+        }
     }
 
     /// Returns the client's key.
     #[must_use]
     pub fn key(&self) -> &IdempotencyKey {
-        &self.0.key
+        &self.key
     }
 
     /// Returns the name under which the store knows the key.
     #[must_use]
     pub fn record_name(&self) -> &RecordName {
-        &self.0.name
+        &self.name
     }
 
     /// Returns the fencing number: it grows with every owner of the key, and two runs that can
@@ -78,7 +75,7 @@ impl IdempotencyContext {
     /// [`StoreFailure::FailOpen`](crate::StoreFailure::FailOpen) let the request run all the same.
     #[must_use]
     pub fn fence(&self) -> Option<u64> {
-        self.0.fence
+        self.fence
     }
 
     /// Returns which attempt at the work this is, from 1.
@@ -86,14 +83,16 @@ impl IdempotencyContext {
     /// Above 1, an earlier attempt's outcome is unknown: look whether it had its effect.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.0.attempt
+        self.attempt
     }
 
     /// Returns a token that is cancelled when this run may no longer be the key's only one: its
     /// lease was lost, or it ran longer than `max_execution`.
     #[must_use]
     pub fn lease_lost(&self) -> CancellationToken {
-        self.0.lost.token()
+        self.lease
+            .as_ref()
+            .map_or_else(CancellationToken::new, |lease| lease.lost())
     }
 
     /// Derives a key for a call further down, the same for every attempt at this request.
@@ -103,7 +102,7 @@ impl IdempotencyContext {
     #[must_use]
     pub fn downstream_key(&self, call: &str) -> String {
         let mut digest = Digester::Plain.start(Purpose::DownstreamKey);
-        digest.field(self.0.name.as_bytes());
+        digest.field(self.name.as_bytes());
         digest.field(call.as_bytes());
         uuid_v8(digest.finish())
     }
@@ -128,38 +127,10 @@ fn uuid_v8(digest: [u8; 32]) -> String {
 impl fmt::Debug for IdempotencyContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdempotencyContext")
-            .field("record_name", &self.0.name)
-            .field("fence", &self.0.fence)
-            .field("attempt", &self.0.attempt)
+            .field("record_name", &self.name)
+            .field("fence", &self.fence)
+            .field("attempt", &self.attempt)
             .finish_non_exhaustive()
-    }
-}
-
-/// Tells a handler that its lease is lost. The token is only made for a handler that asks.
-#[derive(Debug, Default)]
-pub(crate) struct LostLease {
-    lost: AtomicBool,
-    token: OnceLock<CancellationToken>,
-}
-
-impl LostLease {
-    /// Tells the handler; returns whether it was not told before.
-    pub(crate) fn tell(&self) -> bool {
-        let news = !self.lost.swap(true, Ordering::SeqCst);
-        if let Some(token) = self.token.get() {
-            token.cancel();
-        }
-        news
-    }
-
-    // Stores and loads are sequentially consistent: of two that meet here and in `tell`, one
-    // sees what the other did.
-    fn token(&self) -> CancellationToken {
-        let token = self.token.get_or_init(CancellationToken::new);
-        if self.lost.load(Ordering::SeqCst) {
-            token.cancel();
-        }
-        token.clone()
     }
 }
 

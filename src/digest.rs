@@ -22,10 +22,14 @@ impl Digester {
 
     /// Starts a digest; the purpose keeps digests of one kind from ever equalling another's.
     pub(crate) fn start(&self, purpose: Purpose) -> Digest {
-        let mut digest = Digest(match self {
-            Self::Plain => State::Plain(Sha256::new()),
-            Self::Keyed(mac) => State::Keyed(mac.clone()),
-        });
+        let mut digest = Digest {
+            state: match self {
+                Self::Plain => State::Plain(Sha256::new()),
+                Self::Keyed(mac) => State::Keyed(mac.clone()),
+            },
+            staged: [0; STAGE],
+            len: 0,
+        };
         digest.bytes(&[VERSION, purpose as u8]);
         digest
     }
@@ -53,7 +57,16 @@ pub(crate) enum Purpose {
 }
 
 /// A digest under way.
-pub(crate) struct Digest(State);
+///
+/// Short fields are put side by side first: the hash takes few long pieces much faster than many
+/// short ones.
+pub(crate) struct Digest {
+    state: State,
+    staged: [u8; STAGE],
+    len: usize,
+}
+
+const STAGE: usize = 256;
 
 enum State {
     Plain(Sha256),
@@ -74,16 +87,36 @@ impl Digest {
 
     /// Adds bytes whose length was added before.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        match &mut self.0 {
-            State::Plain(sha) => sha.update(bytes),
-            State::Keyed(mac) => mac.update(bytes),
+        if bytes.len() > STAGE - self.len {
+            self.flush();
+        }
+        if bytes.len() > STAGE {
+            self.state.update(bytes);
+        } else {
+            self.staged[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+            self.len += bytes.len();
         }
     }
 
-    pub(crate) fn finish(self) -> [u8; 32] {
-        match self.0 {
+    fn flush(&mut self) {
+        self.state.update(&self.staged[..self.len]);
+        self.len = 0;
+    }
+
+    pub(crate) fn finish(mut self) -> [u8; 32] {
+        self.flush();
+        match self.state {
             State::Plain(sha) => sha.finalize().into(),
             State::Keyed(mac) => mac.finalize().into_bytes().into(),
+        }
+    }
+}
+
+impl State {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Plain(sha) => sha.update(bytes),
+            Self::Keyed(mac) => mac.update(bytes),
         }
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn body_omitted(name: &RecordName) {
     event!(
         debug,
         name,
-        "an answer is too long to be recorded with its body"
+        "an answer is recorded without its body, which is too long or broke off"
     );
 }
 

@@ -1,6 +1,6 @@
 //! One keyed request, top to bottom.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, panic, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header, request};
@@ -13,8 +13,10 @@ use crate::{
     fingerprint::Fingerprint,
     hang_up::HangUp,
     keyed::Keyed,
-    permits::{Permit, Waiting},
+    panics::catch_panic,
+    permits::Permit,
     record::Record,
+    record_name::RecordName,
     rejection::{Rejection, is_grpc},
     replay,
     run::{Run, Start},
@@ -61,11 +63,16 @@ enum Found {
 }
 
 impl<S: Store> Exchange<S> {
-    pub(crate) fn new(shared: Arc<Shared<S>>, keyed: Keyed, hang_up: Arc<HangUp>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared<S>>,
+        keyed: Keyed,
+        name: RecordName,
+        hang_up: Arc<HangUp>,
+    ) -> Self {
         let settings = &shared.settings;
         // A lease longer than the ttl would outlive what it protects.
         let lease = settings.lease.min(settings.ttl);
-        let claim = Claim::new(keyed.name, OwnerToken::random(), lease, settings.ttl);
+        let claim = Claim::new(name, OwnerToken::random(), lease, settings.ttl);
         Self {
             shared,
             keyed,
@@ -77,58 +84,63 @@ impl<S: Store> Exchange<S> {
     /// Answers the request: from the record, from the inner service, or with a rejection.
     ///
     /// `inner` is the service that was polled ready.
-    pub(crate) async fn answer<I, B, R>(
-        self,
-        inner: I,
-        parts: request::Parts,
-        body: B,
-    ) -> Result<Response<ResponseBody<R>>, I::Error>
-    where
-        I: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
-        B: Body<Data = Bytes>,
-        R: Body<Data = Bytes>,
-    {
-        let shared = Arc::clone(&self.shared);
-        let grpc = is_grpc(&parts.headers);
-        match self.carry_out(inner, parts, body).await {
-            Ok(response) => Ok(response),
-            Err(Stop::Rejected(rejection)) => {
-                Ok(shared.reject(rejection, grpc).map(ResponseBody::buffered))
-            }
-            Err(Stop::Failed(error)) => Err(error),
-        }
-    }
-
-    async fn carry_out<I, B, R>(
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "an `async fn` would keep two copies of its arguments"
+    )]
+    pub(crate) fn answer<I, B, R>(
         self,
         mut inner: I,
         parts: request::Parts,
         body: B,
-    ) -> Result<Response<ResponseBody<R>>, Stop<I::Error>>
+    ) -> impl Future<Output = Result<Response<ResponseBody<R>>, I::Error>>
     where
         I: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
         B: Body<Data = Bytes>,
         R: Body<Data = Bytes>,
     {
-        let limit = self.shared.settings.max_request_bytes;
-        let body = read(&parts.headers, body, limit).await?;
-        let fingerprint = self.keyed.fingerprint(&self.shared.settings, &parts, &body);
-        match self.take_turn(&mut inner, &fingerprint).await? {
-            Turn::Replay(record) => Ok(replay::replay(record)?.map(ResponseBody::buffered)),
-            Turn::Run(permit, start) => {
-                let request = Request::from_parts(parts, RequestBody::buffered(body));
-                let Self {
-                    shared,
-                    keyed,
-                    claim,
-                    hang_up,
-                } = self;
-                let run = Run::begin(shared, claim, fingerprint, permit, start).await;
-                // A client that left before its handler started gets nothing done.
-                if hang_up.happened() {
-                    return Err(run.call_off().into());
+        async move {
+            let settings = &self.shared.settings;
+            let grpc = is_grpc(&parts.headers);
+            let refuse = |rejection| {
+                self.shared
+                    .reject(rejection, grpc)
+                    .map(ResponseBody::buffered)
+            };
+
+            let body = match read(&parts.headers, body, settings.max_request_bytes).await {
+                Ok(body) => body,
+                Err(rejection) => return Ok(refuse(rejection)),
+            };
+            let fingerprint = self.keyed.fingerprint(settings, &parts, &body);
+            let (permit, start) = match self.take_turn(&mut inner, &fingerprint).await {
+                Ok(Turn::Run(permit, start)) => (permit, start),
+                Ok(Turn::Replay(record)) => {
+                    let replay =
+                        replay::replay(record).map(|replay| replay.map(ResponseBody::buffered));
+                    return Ok(replay.unwrap_or_else(refuse));
                 }
-                run.handle(inner, request, keyed.key).await
+                Err(Stop::Rejected(rejection)) => return Ok(refuse(rejection)),
+                Err(Stop::Failed(error)) => return Err(error),
+            };
+            let mut run = Run::new(&self.shared, &self.claim, &fingerprint, permit, start);
+            if self.hang_up.happened() {
+                // A client that left before its handler started gets nothing done, nor reads this.
+                // The permit is kept meanwhile: a drained server leaves no such claim behind.
+                let settled = run.settle(Settlement::Release).await;
+                return Ok(refuse(settled.err().unwrap_or(Rejection::InFlight)));
+            }
+            let request = Request::from_parts(parts, RequestBody::buffered(body));
+            let answered = match run.call(&mut inner, request, self.keyed.key) {
+                Ok(response) => catch_panic(run.read(response)).await,
+                Err(panic) => Err(panic),
+            };
+            let settled = run.settle(run.settlement(&answered)).await;
+            match (answered, settled) {
+                (Err(panic), _) => panic::resume_unwind(panic),
+                (Ok(Err(error)), _) => Err(error),
+                (Ok(Ok(_)), Err(rejection)) => Ok(refuse(rejection)),
+                (Ok(Ok(answer)), Ok(())) => Ok(run.respond(*answer)),
             }
         }
     }
@@ -142,31 +154,44 @@ impl<S: Store> Exchange<S> {
     where
         I: Service<Q> + Clone,
     {
-        let mut permit = self.shared.permits.try_take()?;
-        let mut waiting: Option<(Instant, Waiting)> = None;
+        let permit = self.shared.permits.try_take()?;
+        match self.claim(fingerprint).await? {
+            Found::Nothing(start) => return Ok(Turn::Run(permit, start)),
+            Found::Record(record) => return Ok(Turn::Replay(record)),
+            Found::Owner(_) => {}
+        }
+        // Boxed: few requests wait, and all would be as large as those that do.
+        Box::pin(self.wait(inner, fingerprint, permit)).await
+    }
+
+    async fn wait<I, Q>(
+        &self,
+        inner: &mut I,
+        fingerprint: &Fingerprint,
+        mut permit: Permit,
+    ) -> Result<Turn, Stop<I::Error>>
+    where
+        I: Service<Q> + Clone,
+    {
+        let (deadline, _place) = self.shared.begin_waiting()?;
         loop {
-            // Listening begins before the claim, so that no change after it is missed. A request
-            // that need not wait does not listen; one that must claims again first.
-            let changed = waiting
-                .is_some()
-                .then(|| self.shared.store.changed(&self.keyed.name));
+            // Listening begins before the claim, so that no change after it is missed.
+            let changed = self.shared.store.changed(self.claim.name());
             let left = match self.claim(fingerprint).await? {
                 Found::Nothing(start) => return Ok(Turn::Run(permit, start)),
                 Found::Record(record) => return Ok(Turn::Replay(record)),
                 Found::Owner(left) => left,
             };
-            let (Some((deadline, _)), Some(changed)) = (&waiting, changed) else {
-                waiting = Some(self.shared.begin_waiting()?);
-                continue;
-            };
             // Whoever waits holds nothing that others need.
             drop(permit);
             *inner = inner.clone();
-            self.sleep(changed, left, *deadline).await?;
-            permit = self.shared.permits.take_by(*deadline).await?;
-            poll_fn(|cx| inner.poll_ready(cx))
-                .await
-                .map_err(Stop::Failed)?;
+            self.sleep(changed, left, deadline).await?;
+            permit = self.shared.permits.take_by(deadline).await?;
+            let ready = poll_fn(|cx| inner.poll_ready(cx));
+            match runtime::timeout_at(deadline, ready).await {
+                Ok(ready) => ready.map_err(Stop::Failed)?,
+                Err(_) => return Err(Rejection::Overloaded.into()),
+            }
         }
     }
 
@@ -200,6 +225,10 @@ impl<S: Store> Exchange<S> {
                     self.compare(fingerprint, &theirs)?;
                 }
                 self.hang_up.end_with_client();
+                // A client that left meanwhile waits for nothing, nor reads this.
+                if self.hang_up.happened() {
+                    return Err(Rejection::InFlight);
+                }
                 Ok(Found::Owner(left))
             }
             Ok(Claimed::Unknown {
@@ -209,18 +238,18 @@ impl<S: Store> Exchange<S> {
                 Err(Rejection::OutcomeUnknown)
             }
             Ok(Claimed::Completed(record)) => {
-                let record = Record::decode(&self.keyed.name, record).map_err(|reason| {
-                    events::record_refused(&self.keyed.name, reason);
+                let record = Record::decode(self.claim.name(), record).map_err(|reason| {
+                    events::record_refused(self.claim.name(), reason);
                     Rejection::StoreUnavailable
                 })?;
                 self.compare(fingerprint, &record.fingerprint)?;
                 Ok(Found::Record(record))
             }
             Err(error) => {
-                events::store_failed("claim", &self.keyed.name, &error);
+                events::store_failed("claim", self.claim.name(), &error);
                 let unreachable = error.kind() == StoreErrorKind::Unavailable;
                 if unreachable && settings.store_failure == StoreFailure::FailOpen {
-                    events::ran_without_store(&self.keyed.name);
+                    events::ran_without_store(self.claim.name());
                     return Ok(Found::Nothing(Start::Degraded));
                 }
                 if unreachable {
@@ -235,7 +264,7 @@ impl<S: Store> Exchange<S> {
         if ours == theirs {
             Ok(())
         } else if ours.differs_in_credentials_only(theirs) {
-            events::credentials_changed(&self.keyed.name);
+            events::credentials_changed(self.claim.name());
             Err(Rejection::CredentialsChanged)
         } else {
             Err(Rejection::FingerprintMismatch)

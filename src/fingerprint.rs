@@ -15,6 +15,9 @@ use crate::{
 #[derive(Clone, Copy, Eq)]
 pub struct Fingerprint([u8; Self::LEN]);
 
+/// A digest of a request's credentials: all zero where there are none, or they do not count.
+pub(crate) type CredentialsDigest = [u8; 16];
+
 const VERSION: u8 = 1;
 const CREDENTIALS: std::ops::Range<usize> = 1..17;
 const REQUEST: std::ops::Range<usize> = 17..49;
@@ -24,12 +27,10 @@ impl Fingerprint {
     /// 32 of the request's.
     pub const LEN: usize = 49;
 
-    pub(crate) fn new(credentials: Option<[u8; 32]>, request: [u8; 32]) -> Self {
+    pub(crate) fn new(credentials: CredentialsDigest, request: [u8; 32]) -> Self {
         let mut bytes = [0; Self::LEN];
         bytes[0] = VERSION;
-        if let Some(credentials) = credentials {
-            bytes[CREDENTIALS].copy_from_slice(&credentials[..CREDENTIALS.len()]);
-        }
+        bytes[CREDENTIALS].copy_from_slice(&credentials);
         bytes[REQUEST].copy_from_slice(&request);
         Self(bytes)
     }
@@ -60,12 +61,10 @@ impl PartialEq for Fingerprint {
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let request = &self.0[REQUEST];
-        write!(
-            f,
-            "{:02x}{:02x}{:02x}{:02x}…",
-            request[0], request[1], request[2], request[3]
-        )
+        self.0[REQUEST][..4]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("…")
     }
 }
 
@@ -100,10 +99,11 @@ pub(crate) fn request_digest(
     } else {
         digest.length(0);
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            digest.length(parts.headers.get_all(&name).iter().count());
-            for value in parts.headers.get_all(&name) {
+            for value in parts.headers.get_all(name) {
+                digest.length(1);
                 digest.field(value.as_bytes());
             }
+            digest.length(0);
         }
         digest.length(body.len());
         for chunk in body.chunks() {

@@ -21,8 +21,9 @@ pin_project! {
     ///
     /// Dropped while a keyed request is carried out, it moves what is left to do into a task of the
     /// runtime that polled it: the handler and the saving of its result go on without their client.
-    pub struct ResponseFuture<F, B: Body, E>
+    pub struct ResponseFuture<F, B, E>
     where
+        B: Body,
         B: 'static,
         E: 'static,
     {
@@ -33,8 +34,9 @@ pin_project! {
 
 pin_project! {
     #[project = KindProjection]
-    enum Kind<F, B: Body, E>
+    enum Kind<F, B, E>
     where
+        B: Body,
         B: 'static,
         E: 'static,
     {
@@ -127,15 +129,16 @@ struct Home {
 
 impl<T: 'static> Detachable<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        let future = self.future.as_mut().expect("polled after its end");
-        let Poll::Ready(output) = future.as_mut().poll(cx) else {
+        // Taken out while it is polled, so that one that panics is at its end.
+        let mut future = self.future.take().expect("polled after its end");
+        let polled = future.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.future = Some(future);
             if self.home.is_none() {
                 self.home = Home::here();
             }
-            return Poll::Pending;
-        };
-        self.future = None;
-        Poll::Ready(output)
+        }
+        polled
     }
 }
 

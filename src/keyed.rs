@@ -6,7 +6,7 @@ use crate::{
     context::IdempotencyContext,
     digest::Purpose,
     events,
-    fingerprint::{Fingerprint, request_digest},
+    fingerprint::{CredentialsDigest, Fingerprint, request_digest},
     key::IdempotencyKey,
     record_name::RecordName,
     rejection::Rejection,
@@ -16,16 +16,16 @@ use crate::{
 /// Who sent a keyed request, and under which key.
 pub(crate) struct Keyed {
     pub(crate) key: IdempotencyKey,
-    pub(crate) name: RecordName,
-    credentials: Option<[u8; 32]>,
+    credentials: CredentialsDigest,
 }
 
 impl Keyed {
-    /// Reads the key of a request: `None` where the layer has nothing to do with it.
+    /// Reads the key of a request and names its record: `None` where the layer has nothing to do
+    /// with the request.
     pub(crate) fn admit(
         settings: &Settings,
         parts: &request::Parts,
-    ) -> Result<Option<Self>, Rejection> {
+    ) -> Result<Option<(Self, RecordName)>, Rejection> {
         if !(settings.covers)(parts) {
             return Ok(None);
         }
@@ -35,13 +35,14 @@ impl Keyed {
             None => return Ok(None),
         };
         let (scope, credentials) = match &settings.principal {
-            Principal::Scope(scope) => {
-                (Some(scope(parts).ok_or(Rejection::MissingPrincipal)?), None)
-            }
+            Principal::Scope(scope) => (
+                Some(scope(parts).ok_or(Rejection::MissingPrincipal)?),
+                CredentialsDigest::default(),
+            ),
             Principal::Credentials(credentials) => {
-                (None, Some(credentials.digest(settings, &parts.headers)))
+                (None, credentials.digest(settings, &parts.headers))
             }
-            Principal::Unscoped => (None, None),
+            Principal::Unscoped => (None, CredentialsDigest::default()),
         };
         let name = RecordName::of(
             &settings.digester,
@@ -53,11 +54,7 @@ impl Keyed {
             events::layered_twice(&name);
             return Ok(None);
         }
-        Ok(Some(Self {
-            key,
-            name,
-            credentials,
-        }))
+        Ok(Some((Self { key, credentials }, name)))
     }
 
     /// Digests what makes another request the same as this one.
@@ -90,20 +87,30 @@ fn runs_under(parts: &request::Parts, name: &RecordName) -> bool {
 }
 
 impl Credentials {
-    fn digest(&self, settings: &Settings, headers: &HeaderMap) -> [u8; 32] {
-        let mut digest = settings.digester.start(Purpose::Credentials);
-        for name in self.headers.iter().filter(|name| **name != header::COOKIE) {
-            digest.length(headers.get_all(name).iter().count());
-            for value in headers.get_all(name) {
-                digest.field(value.as_bytes());
+    fn digest(&self, settings: &Settings, headers: &HeaderMap) -> CredentialsDigest {
+        let mut digest = None;
+        let mut add = |place: usize, credential: &[u8]| {
+            let digest =
+                digest.get_or_insert_with(|| settings.digester.start(Purpose::Credentials));
+            digest.length(place);
+            digest.field(credential);
+        };
+        for (place, name) in self.headers.iter().enumerate() {
+            if name == header::COOKIE {
+                let cookies = cookies(headers).filter(|cookie| self.counts(cookie));
+                cookies.for_each(|cookie| add(place, cookie));
+            } else {
+                headers
+                    .get_all(name)
+                    .iter()
+                    .for_each(|value| add(place, value.as_bytes()));
             }
         }
-        if self.headers.contains(&header::COOKIE) {
-            for cookie in cookies(headers).filter(|cookie| self.counts(cookie)) {
-                digest.field(cookie);
-            }
+        let mut short = CredentialsDigest::default();
+        if let Some(digest) = digest {
+            short.copy_from_slice(&digest.finish()[..CredentialsDigest::default().len()]);
         }
-        digest.finish()
+        short
     }
 
     fn counts(&self, cookie: &[u8]) -> bool {

@@ -1,6 +1,48 @@
-//! Idempotency keys for tower services.
+//! Idempotency keys for tower services: a request that is sent twice is carried out once and
+//! answered twice.
+//!
+//! A client that loses a response cannot know whether its request was carried out. With
+//! [`IdempotencyLayer`] around the service it need not know: it sends the request again under the
+//! same `Idempotency-Key`, and gets the first response again.
+//!
+//! ```
+//! use axum::{Router, routing::post};
+//! use tower_idempotency::{IdempotencyLayer, MemoryStore};
+//!
+//! let idempotency = IdempotencyLayer::new(MemoryStore::new()).require_key();
+//! let app: Router = Router::new().route("/charge", post(|| async { "charged" })).layer(idempotency);
+//! ```
+//!
+//! One keyed request, top to bottom: its key is read, its body read whole, a fingerprint taken of
+//! both and of where it goes; the key is claimed in the [`Store`]; the inner service runs; its
+//! response is recorded, then sent. A request that finds the record gets it; one that finds another
+//! at work is refused or waits; one that differs from the first is refused ([`Rejection`]). What was
+//! begun runs to its end: when the client hangs up, the rest moves into a task.
+//!
+//! # Where to look
+//!
+//! | for | see |
+//! |---|---|
+//! | every setting, whose key it is, and the order of layers | [`IdempotencyLayer`] |
+//! | what the client is told | [`Rejection`] |
+//! | which answers are recorded | [`Outcome`] |
+//! | what a handler can see | [`IdempotencyContext`] |
+//! | stopping a server | [`Drain`] |
+//! | stores, and writing one | [`store`] |
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
+//! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
+//! | `testing` | the conformance suite for stores | |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
+#[cfg(feature = "client")]
+pub mod client;
 mod context;
 mod digest;
 mod drain;
@@ -12,7 +54,9 @@ mod hang_up;
 mod key;
 mod keyed;
 mod layer;
+mod lease;
 mod outcome;
+mod panics;
 mod permits;
 mod record;
 mod record_name;
@@ -27,6 +71,8 @@ mod settings;
 mod settle;
 mod shared;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use self::{
     body::{RequestBody, ResponseBody},
@@ -36,15 +82,16 @@ pub use self::{
     future::ResponseFuture,
     key::{IdempotencyKey, InvalidKey},
     layer::IdempotencyLayer,
-    outcome::{Outcome, UnknownOutcome},
+    outcome::{Effects, Outcome, UnknownOutcome},
     record::{InvalidRecord, Record},
     record_name::RecordName,
     rejection::Rejection,
     scope::Scope,
     service::Idempotency,
     settings::StoreFailure,
-    store::{Effects, MemoryStore, Store},
+    store::{MemoryStore, Store},
 };
 
-#[cfg(feature = "client")]
-pub mod client;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

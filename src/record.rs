@@ -1,7 +1,7 @@
 use std::{error::Error, fmt};
 
 use bytes::{Buf, BufMut, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, response};
 
 use crate::{body::Buffered, fingerprint::Fingerprint, record_name::RecordName};
 
@@ -43,46 +43,88 @@ const VERSION: u8 = 1;
 const WHOLE: u8 = 0;
 const OMITTED: u8 = 1;
 const CHECKSUM_LEN: usize = 4;
+const MAX_LENGTH_LEN: usize = 5;
 const HEAD_LEN: usize = 2 + RecordName::LEN + Fingerprint::LEN + 2;
 
 impl Record {
+    /// Makes a record of a whole response, for tools that write records.
+    #[must_use]
+    pub fn whole(
+        fingerprint: Fingerprint,
+        head: &response::Parts,
+        body: Bytes,
+        trailers: Option<HeaderMap>,
+    ) -> Self {
+        let body = RecordedBody::Whole(Buffered::new(body, trailers));
+        Self::new(fingerprint, head, body)
+    }
+
+    /// Makes a record of a response whose body is not kept.
+    #[must_use]
+    pub fn omitted(fingerprint: Fingerprint, head: &response::Parts) -> Self {
+        Self::new(fingerprint, head, RecordedBody::Omitted)
+    }
+
+    fn new(fingerprint: Fingerprint, head: &response::Parts, body: RecordedBody) -> Self {
+        Self {
+            fingerprint,
+            status: head.status,
+            headers: head.headers.clone(),
+            body,
+        }
+    }
+
+    /// Returns the fingerprint of the request that was answered.
+    #[must_use]
+    pub const fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// Returns the status of the response.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the headers of the response.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Returns the body of the response, or `None` if it was not kept.
+    #[must_use]
+    pub fn body(&self) -> Option<Bytes> {
+        match &self.body {
+            RecordedBody::Whole(body) => Some(body.to_bytes()),
+            RecordedBody::Omitted => None,
+        }
+    }
+
+    /// Returns the trailers of the response, if it had any and its body was kept.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        match &self.body {
+            RecordedBody::Whole(body) => body.trailers(),
+            RecordedBody::Omitted => None,
+        }
+    }
+
     /// Writes the record down under its name.
     #[must_use]
     pub fn encode(&self, name: &RecordName) -> Bytes {
-        let none = Buffered::default();
-        let (kind, body) = match &self.body {
-            RecordedBody::Whole(body) => (WHOLE, body),
-            RecordedBody::Omitted => (OMITTED, &none),
+        let body = match &self.body {
+            RecordedBody::Whole(body) => Some(body),
+            RecordedBody::Omitted => None,
         };
-        let mut out = Vec::with_capacity(self.encoded_len(body));
-        out.put_slice(&[VERSION, kind]);
-        out.put_slice(name.as_bytes());
-        out.put_slice(self.fingerprint.as_bytes());
-        out.put_u16(self.status.as_u16());
-        put_fields(&mut out, Some(&self.headers));
-        put_fields(&mut out, body.trailers());
-        put_length(&mut out, body.len());
-        body.chunks().for_each(|chunk| out.put_slice(chunk));
-        let checksum = crc32fast::hash(&out);
-        out.put_u32(checksum);
-        out.into()
-    }
-
-    /// Returns the length of the encoding, or a little more: one allocation is enough.
-    fn encoded_len(&self, body: &Buffered) -> usize {
-        const MAX_LENGTHS: usize = 5;
-        let fields = |fields: &HeaderMap| -> usize {
-            fields
-                .iter()
-                .map(|(name, value)| name.as_str().len() + value.len() + 6)
-                .sum()
-        };
-        HEAD_LEN
-            + fields(&self.headers)
-            + body.trailers().map_or(0, fields)
-            + body.len()
-            + 3 * MAX_LENGTHS
-            + CHECKSUM_LEN
+        encode(
+            name,
+            &self.fingerprint,
+            self.status,
+            &self.headers,
+            |_| true,
+            body,
+        )
     }
 
     /// Reads a record back, and checks that it is whole and stands under this name.
@@ -132,9 +174,52 @@ impl Record {
     }
 }
 
-fn put_fields(out: &mut Vec<u8>, fields: Option<&HeaderMap>) {
-    put_length(out, fields.map_or(0, HeaderMap::len));
-    for (name, value) in fields.into_iter().flatten() {
+/// Writes a record down with the headers that are kept; `body` is `None` where it is omitted.
+pub(crate) fn encode(
+    name: &RecordName,
+    fingerprint: &Fingerprint,
+    status: StatusCode,
+    headers: &HeaderMap,
+    keep: impl Fn(&HeaderName) -> bool,
+    body: Option<&Buffered>,
+) -> Bytes {
+    let kind = if body.is_some() { WHOLE } else { OMITTED };
+    let none = Buffered::default();
+    let body = body.unwrap_or(&none);
+    let trailers = body.trailers();
+    let capacity = HEAD_LEN
+        + fields_len(Some(headers))
+        + fields_len(trailers)
+        + MAX_LENGTH_LEN
+        + body.len()
+        + CHECKSUM_LEN;
+    let mut out = Vec::with_capacity(capacity);
+    out.put_slice(&[VERSION, kind]);
+    out.put_slice(name.as_bytes());
+    out.put_slice(fingerprint.as_bytes());
+    out.put_u16(status.as_u16());
+    put_fields(&mut out, Some(headers), keep);
+    put_fields(&mut out, trailers, |_| true);
+    put_length(&mut out, body.len());
+    body.chunks().for_each(|chunk| out.put_slice(chunk));
+    let checksum = crc32fast::hash(&out);
+    out.put_u32(checksum);
+    // Of a vector with room left, `Bytes` would keep the room, and allocate once more to do so.
+    out.into_boxed_slice().into()
+}
+
+/// Returns how long the encoding of all fields can be at the most.
+fn fields_len(fields: Option<&HeaderMap>) -> usize {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + 2 * MAX_LENGTH_LEN
+    };
+    MAX_LENGTH_LEN + fields.into_iter().flatten().map(field).sum::<usize>()
+}
+
+fn put_fields(out: &mut Vec<u8>, fields: Option<&HeaderMap>, keep: impl Fn(&HeaderName) -> bool) {
+    let kept = || fields.into_iter().flatten().filter(|(name, _)| keep(name));
+    put_length(out, kept().count());
+    for (name, value) in kept() {
         for part in [name.as_str().as_bytes(), value.as_bytes()] {
             put_length(out, part.len());
             out.put_slice(part);
@@ -148,7 +233,8 @@ fn get_fields(encoded: &mut Bytes) -> Result<Option<HeaderMap>, InvalidRecord> {
         return Ok(None);
     }
     // A field takes two bytes at least: a wrong count must not reserve memory for itself.
-    let capacity = count.min(encoded.len() / 2);
+    // Some room is left for the fields that a replay is marked with.
+    let capacity = count.min(encoded.len() / 2) + 3;
     let mut fields = HeaderMap::try_with_capacity(capacity).map_err(damaged)?;
     for _ in 0..count {
         let name = HeaderName::from_bytes(&get_bytes(encoded)?).map_err(damaged)?;

@@ -136,7 +136,7 @@ impl Rejection {
         }
     }
 
-    const fn title(&self) -> &'static str {
+    const fn title(self) -> &'static str {
         match self {
             Self::MissingKey => "Idempotency key missing",
             Self::InvalidKey(_) => "Idempotency key invalid",

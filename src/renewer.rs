@@ -1,19 +1,15 @@
 use std::{
     cmp,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use slab::Slab;
 
 use crate::{
-    context::LostLease,
-    events,
+    lease::Lease,
     runtime::{self, Handle, Id, Instant},
-    store::{Claim, Renewal, Store},
+    store::{Claim, Store},
 };
 
 /// Renews the leases of all running handlers of a layer, from one task on each runtime.
@@ -32,27 +28,14 @@ pub(crate) struct Renewer<S> {
 #[derive(Debug)]
 struct Rounds {
     runtime: Id,
-    leases: Slab<Arc<Held>>,
+    leases: Slab<Arc<Lease>>,
     awake: bool,
 }
 
-/// A lease under renewal.
-#[derive(Debug)]
-struct Held {
-    claim: Claim,
-    lost: Arc<LostLease>,
-    /// When renewal ends, whatever the handler does.
-    ends: Instant,
-    /// Until when the store cannot have given the key to another.
-    valid_until: Mutex<Instant>,
-    renewing: AtomicBool,
-    taken: AtomicBool,
-}
-
 /// A lease that is renewed until this is dropped.
-pub(crate) struct Lease<S: Store> {
+pub(crate) struct Renewing<S: Store> {
     renewer: Arc<Renewer<S>>,
-    held: Arc<Held>,
+    lease: Arc<Lease>,
     place: Option<(Id, usize)>,
 }
 
@@ -65,43 +48,31 @@ impl<S: Store> Renewer<S> {
     }
 
     /// Renews a lease, taken at `since`, from now until `ends`.
-    ///
-    /// Where this wakes the renewer it yields once: a task woken from here waits in a slot of
-    /// this worker that no other worker takes from, and a handler that blocks would keep it there.
-    pub(crate) async fn hold(
+    pub(crate) fn renew(
         self: &Arc<Self>,
         claim: Claim,
-        lost: Arc<LostLease>,
         since: Instant,
         ends: Instant,
-    ) -> Lease<S> {
-        let held = Arc::new(Held {
-            claim,
-            lost,
-            ends,
-            valid_until: Mutex::new(since + claim.lease()),
-            renewing: AtomicBool::new(false),
-            taken: AtomicBool::new(false),
-        });
-        let mut lease = Lease {
-            renewer: Arc::clone(self),
-            held,
-            place: None,
-        };
-        if let Ok(runtime) = Handle::try_current() {
-            let (place, asleep) = self.add(runtime.id(), Arc::clone(&lease.held));
-            lease.place = Some((runtime.id(), place));
+    ) -> Renewing<S> {
+        let lease = Arc::new(Lease::new(claim, since, ends));
+        let place = Handle::try_current().ok().map(|runtime| {
+            let (place, asleep) = self.add(runtime.id(), Arc::clone(&lease));
             if asleep {
-                let interval = cmp::min(claim.lease() / 3, ends - since);
+                // Without a pause between its rounds, it would take a whole worker for itself.
+                let interval = cmp::min(claim.lease() / 3, ends - since).max(Claim::MIN);
                 let rounds = Arc::clone(self).go_round(runtime.id(), interval);
-                runtime::spawn(&runtime, rounds);
-                runtime::yield_now().await;
+                runtime::spawn_unstarved(&runtime, interval / 2, rounds);
             }
+            (runtime.id(), place)
+        });
+        Renewing {
+            renewer: Arc::clone(self),
+            lease,
+            place,
         }
-        lease
     }
 
-    fn add(&self, runtime: Id, held: Arc<Held>) -> (usize, bool) {
+    fn add(&self, runtime: Id, lease: Arc<Lease>) -> (usize, bool) {
         let mut all = self.lock();
         let index = all
             .iter()
@@ -116,7 +87,7 @@ impl<S: Store> Renewer<S> {
             });
         let rounds = &mut all[index];
         let asleep = !std::mem::replace(&mut rounds.awake, true);
-        (rounds.leases.insert(held), asleep)
+        (rounds.leases.insert(lease), asleep)
     }
 
     fn remove(&self, (runtime, place): (Id, usize)) {
@@ -134,14 +105,17 @@ impl<S: Store> Renewer<S> {
         };
         loop {
             runtime::sleep_until(self.next_round(runtime, interval)).await;
-            let leases = self.held(runtime);
+            let leases = self.leases(runtime);
             if leases.is_empty() && self.may_end(runtime) {
                 return;
             }
-            for held in leases {
-                if held.is_due() {
+            for lease in leases {
+                if lease.is_due() {
                     let store = Arc::clone(&self.store);
-                    runtime::spawn(&Handle::current(), async move { held.renew(&*store).await });
+                    runtime::spawn(
+                        &Handle::current(),
+                        async move { lease.renew(&*store).await },
+                    );
                 }
             }
         }
@@ -150,18 +124,18 @@ impl<S: Store> Renewer<S> {
     /// Returns when to look again: after the interval, or when a handler's time ends before that.
     fn next_round(&self, runtime: Id, interval: Duration) -> Instant {
         let now = Instant::now();
-        let ends = self.held(runtime).into_iter().map(|held| held.ends);
+        let ends = self.leases(runtime).into_iter().map(|lease| lease.ends());
         ends.filter(|&end| end > now).fold(now + interval, cmp::min)
     }
 
-    fn held(&self, runtime: Id) -> Vec<Arc<Held>> {
+    fn leases(&self, runtime: Id) -> Vec<Arc<Lease>> {
         let all = self.lock();
         let rounds = all.iter().find(|rounds| rounds.runtime == runtime);
         rounds.map_or_else(Vec::new, |rounds| {
             rounds
                 .leases
                 .iter()
-                .map(|(_, held)| Arc::clone(held))
+                .map(|(_, lease)| Arc::clone(lease))
                 .collect()
         })
     }
@@ -197,80 +171,15 @@ impl<S> Drop for Sleep<'_, S> {
     }
 }
 
-impl Held {
-    /// Says whether to renew now, once it has told the handler what it must know.
-    fn is_due(&self) -> bool {
-        let now = Instant::now();
-        if now >= self.ends || now >= self.gives_up_at() {
-            self.tell_lost();
-        }
-        now < self.ends
-            && !self.taken.load(Ordering::Relaxed)
-            && !self.renewing.swap(true, Ordering::Relaxed)
-    }
-
-    /// Renews, again and again until the store answers or the lease may be another's.
-    async fn renew<S: Store>(&self, store: &S) {
-        let mut pause = self.claim.lease() / 20;
-        loop {
-            let sent = Instant::now();
-            let deadline = cmp::max(self.gives_up_at(), sent + self.claim.lease() / 3);
-            match runtime::timeout_at(deadline, store.renew(&self.claim)).await {
-                Ok(Ok(Renewal::Renewed)) => {
-                    *self.valid_until() = sent + self.claim.lease();
-                    break;
-                }
-                Ok(Ok(Renewal::Lost)) => {
-                    self.taken.store(true, Ordering::Relaxed);
-                    self.tell_lost();
-                    break;
-                }
-                Ok(Err(error)) => events::store_failed("renew", self.claim.name(), &error),
-                Err(_) => {}
-            }
-            if Instant::now() + pause >= self.gives_up_at() {
-                runtime::sleep_until(self.gives_up_at()).await;
-                self.tell_lost();
-                break;
-            }
-            runtime::sleep(runtime::jittered(pause)).await;
-            pause *= 2;
-        }
-        self.renewing.store(false, Ordering::Relaxed);
-    }
-
-    /// When a handler is told, a fifth of the lease before another could take over.
-    fn gives_up_at(&self) -> Instant {
-        *self.valid_until() - self.claim.lease() / 5
-    }
-
-    fn tell_lost(&self) {
-        if self.lost.tell() {
-            events::lease_lost(self.claim.name());
-        }
-    }
-
-    fn valid_until(&self) -> MutexGuard<'_, Instant> {
-        self.valid_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl<S: Store> Renewing<S> {
+    pub(crate) const fn lease(&self) -> &Arc<Lease> {
+        &self.lease
     }
 }
 
-impl<S: Store> Lease<S> {
-    /// Says whether the store told that the key is no longer this claim's.
-    pub(crate) fn is_taken(&self) -> bool {
-        self.held.taken.load(Ordering::Relaxed)
-    }
-
-    /// When the layer stops renewing.
-    pub(crate) fn ends(&self) -> Instant {
-        self.held.ends
-    }
-}
-
-impl<S: Store> Drop for Lease<S> {
+impl<S: Store> Drop for Renewing<S> {
     fn drop(&mut self) {
+        self.lease.end();
         if let Some(place) = self.place {
             self.renewer.remove(place);
         }

@@ -1,11 +1,13 @@
 //! What of a response is recorded, and what is made of the record again.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
 
 use crate::{
     body::Buffered,
     fingerprint::Fingerprint,
-    record::{Record, RecordedBody},
+    record::{self, Record, RecordedBody},
+    record_name::RecordName,
     rejection::Rejection,
     settings::Settings,
 };
@@ -13,37 +15,27 @@ use crate::{
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const REPLAY: HeaderName = HeaderName::from_static("idempotency-replay");
 
-/// Makes the record of a response; `body` is `None` where it is too long, or has no end.
+/// Writes down the record of a response; `body` is `None` where it is too long, or has no end.
 pub(crate) fn record(
     settings: &Settings,
-    fingerprint: Fingerprint,
+    name: &RecordName,
+    fingerprint: &Fingerprint,
     parts: &response::Parts,
     body: Option<&Buffered>,
-) -> Record {
+) -> Bytes {
     let connection = named_by_connection(&parts.headers);
     let trailers = body.is_some_and(|body| body.trailers().is_some());
-    let mut headers = HeaderMap::with_capacity(parts.headers.len());
-    for (name, value) in &parts.headers {
-        let kept = !is_never_replayed(name)
+    let keep = |name: &HeaderName| {
+        !is_never_replayed(name)
             && !connection.contains(name)
             && (trailers || name != header::TRAILER)
             && (body.is_some() || !describes_body(name))
             && settings
                 .replay_headers
                 .as_ref()
-                .is_none_or(|filter| filter(name));
-        if kept {
-            headers.append(name, value.clone());
-        }
-    }
-    Record {
-        fingerprint,
-        status: parts.status,
-        headers,
-        body: body.map_or(RecordedBody::Omitted, |body| {
-            RecordedBody::Whole(body.clone())
-        }),
-    }
+                .is_none_or(|filter| filter(name))
+    };
+    record::encode(name, fingerprint, parts.status, &parts.headers, keep, body)
 }
 
 /// Makes the response of a record again.

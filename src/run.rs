@@ -1,11 +1,4 @@
-use std::{
-    any::Any,
-    future::poll_fn,
-    panic::{self, AssertUnwindSafe},
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-};
+use std::{pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderName, HeaderValue, Request, Response, response};
@@ -14,15 +7,15 @@ use tower_service::Service;
 
 use crate::{
     body::{Buffered, Read, RequestBody, ResponseBody},
-    context::{IdempotencyContext, LostLease},
+    context::IdempotencyContext,
     events,
-    exchange::Stop,
     fingerprint::Fingerprint,
     key::IdempotencyKey,
-    outcome::Outcome,
+    outcome::{Outcome, grpc_status},
+    panics::{self, Panic},
     permits::Permit,
     rejection::Rejection,
-    renewer::Lease,
+    renewer::Renewing,
     replay,
     runtime::{self, Handle, Instant},
     settle::{Settlement, keep_trying},
@@ -39,25 +32,24 @@ pub(crate) enum Start {
 }
 
 /// One run of the handler, from the claim to its settlement.
-pub(crate) struct Run<S: Store> {
-    shared: Arc<Shared<S>>,
-    claim: Claim,
-    fingerprint: Fingerprint,
-    permit: Permit,
-    /// `None` where the run is without the store.
-    lease: Option<Lease<S>>,
-    fence: Option<u64>,
+pub(crate) struct Run<'a, S: Store> {
+    shared: &'a Arc<Shared<S>>,
+    claim: &'a Claim,
+    fingerprint: &'a Fingerprint,
     attempt: u32,
-    lost: Arc<LostLease>,
-    /// Kept until the claim is settled: a store's transaction lives as long as one of these.
+    /// What is given back when the claim is settled; the lease is `None` without the store.
+    held: Option<(Permit, Option<Renewing<S>>)>,
+    fence: Option<u64>,
+    /// Kept until then: a store's transaction lives as long as one of these.
     extensions: Extensions,
 }
 
 /// What the handler answered, as far as it was read.
-struct Answer<B: Body> {
+pub(crate) struct Answer<B: Body> {
     parts: response::Parts,
     body: AnswerBody<B>,
     outcome: Outcome,
+    effects: Effects,
 }
 
 enum AnswerBody<B: Body> {
@@ -67,95 +59,77 @@ enum AnswerBody<B: Body> {
     Failed(Buffered, B::Error),
 }
 
-impl<S: Store> Run<S> {
-    /// Has the lease renewed from now on.
-    pub(crate) async fn begin(
-        shared: Arc<Shared<S>>,
-        claim: Claim,
-        fingerprint: Fingerprint,
+impl<'a, S: Store> Run<'a, S> {
+    /// Begins a run: from now on its lease is renewed.
+    pub(crate) fn new(
+        shared: &'a Arc<Shared<S>>,
+        claim: &'a Claim,
+        fingerprint: &'a Fingerprint,
         permit: Permit,
         start: Start,
     ) -> Self {
-        let lost = Arc::new(LostLease::default());
-        let mut run = Self {
+        let run = Self {
+            shared,
             claim,
             fingerprint,
-            permit,
-            lease: None,
-            fence: None,
             attempt: 1,
-            lost,
+            fence: None,
+            held: Some((permit, None)),
             extensions: Extensions::new(),
-            shared,
         };
-        if let Start::Claimed { acquired, sent } = start {
-            let ends = sent + run.shared.settings.max_execution;
-            let lease = run
-                .shared
-                .renewer
-                .hold(claim, Arc::clone(&run.lost), sent, ends)
-                .await;
-            run.lease = Some(lease);
-            run.fence = Some(acquired.fence);
-            run.attempt = acquired.attempt;
-            run.extensions = acquired.extensions;
-            if acquired.attempt > 1 {
-                events::took_over(claim.name(), acquired.attempt);
-            }
+        match start {
+            Start::Degraded => run,
+            Start::Claimed { acquired, sent } => run.claimed(acquired, sent),
         }
-        run
     }
 
-    /// Ends a run whose handler has not started. Nobody reads the rejection.
-    pub(crate) fn call_off(self) -> Rejection {
-        self.shared.clean_up(self.claim, Settlement::Release);
-        Rejection::InFlight
+    fn claimed(mut self, acquired: Acquired, sent: Instant) -> Self {
+        self.attempt = acquired.attempt;
+        self.fence = Some(acquired.fence);
+        self.extensions = acquired.extensions;
+        let ends = sent + self.shared.settings.max_execution;
+        let renewing = self.shared.renewer.renew(*self.claim, sent, ends);
+        self.held = self.held.map(|(permit, _)| (permit, Some(renewing)));
+        if self.attempt > 1 {
+            events::took_over(self.claim.name(), self.attempt);
+        }
+        self
     }
 
-    /// Runs the handler and settles what its answer means for the key.
-    pub(crate) async fn handle<I, B, R>(
-        self,
-        inner: I,
+    fn renewing(&self) -> Option<&Renewing<S>> {
+        self.held
+            .as_ref()
+            .and_then(|(_, renewing)| renewing.as_ref())
+    }
+
+    /// Calls the handler.
+    pub(crate) fn call<I, B>(
+        &self,
+        inner: &mut I,
         mut request: Request<RequestBody<B>>,
         key: IdempotencyKey,
-    ) -> Result<Response<ResponseBody<R>>, Stop<I::Error>>
+    ) -> Result<Pin<Box<I::Future>>, Panic>
     where
-        I: Service<Request<RequestBody<B>>, Response = Response<R>>,
-        R: Body<Data = Bytes>,
+        I: Service<Request<RequestBody<B>>>,
     {
-        let (name, lost) = (*self.claim.name(), Arc::clone(&self.lost));
-        let context = IdempotencyContext::new(key, name, self.fence, self.attempt, lost);
+        let lease = self.renewing().map(|renewing| Arc::clone(renewing.lease()));
+        let context =
+            IdempotencyContext::new(key, *self.claim.name(), self.fence, self.attempt, lease);
         request.extensions_mut().extend(self.extensions.clone());
         request.extensions_mut().insert(context);
-        match catch_panic(self.call(inner, request)).await {
-            Ok(Ok(answer)) => {
-                let settlement = self.settlement(&answer);
-                let degraded = self.lease.is_none();
-                self.settle(settlement).await?;
-                Ok(answer.into_response(degraded))
-            }
-            Ok(Err(error)) => {
-                let _ = self.settle(Settlement::Abandon).await;
-                Err(Stop::Failed(error))
-            }
-            Err(payload) => {
-                let _ = self.settle(Settlement::Abandon).await;
-                panic::resume_unwind(payload)
-            }
-        }
+        // Boxed: the future of a whole router is moved only once then, and the exchange stays small.
+        panics::catch(|| Box::pin(inner.call(request)))
     }
 
-    /// Calls the handler and reads its answer, as far as it can be recorded.
-    async fn call<I, B, R>(
+    /// Reads the handler's answer, as far as it can be recorded.
+    pub(crate) async fn read<B, E>(
         &self,
-        mut inner: I,
-        request: Request<RequestBody<B>>,
-    ) -> Result<Answer<R>, I::Error>
+        response: impl Future<Output = Result<Response<B>, E>>,
+    ) -> Result<Box<Answer<B>>, E>
     where
-        I: Service<Request<RequestBody<B>>, Response = Response<R>>,
-        R: Body<Data = Bytes>,
+        B: Body<Data = Bytes>,
     {
-        let (parts, body) = inner.call(request).await?.into_parts();
+        let (parts, body) = response.await?.into_parts();
         let limit = self.shared.settings.max_response_bytes;
         let body = if replay::is_endless(&parts) {
             AnswerBody::TooLarge(Buffered::default(), Box::pin(body))
@@ -169,123 +143,118 @@ impl<S: Store> Run<S> {
                 Read::Failed(read, error) => AnswerBody::Failed(read, error),
             }
         };
-        let outcome = self.outcome(&parts, &body);
-        Ok(Answer {
+        let grpc_status = grpc_status(&parts.headers, body.whole().and_then(Buffered::trailers));
+        let outcome = match (parts.extensions.get(), &body, &self.shared.settings.outcome) {
+            (Some(outcome), _, _) => *outcome,
+            (None, AnswerBody::Failed(..), _) => Outcome::Unknown,
+            (None, _, Some(outcome)) => outcome(&parts),
+            (None, _, None) => Outcome::of(parts.status, grpc_status),
+        };
+        let effects = parts.extensions.get().copied();
+        let effects = effects.unwrap_or_else(|| Effects::of(parts.status, grpc_status));
+        // Boxed: the exchange keeps room for it from its beginning.
+        Ok(Box::new(Answer {
             parts,
             body,
             outcome,
-        })
+            effects,
+        }))
     }
 
-    fn outcome<B: Body>(&self, parts: &response::Parts, body: &AnswerBody<B>) -> Outcome {
-        if let AnswerBody::Failed(..) = body {
-            return Outcome::Unknown;
-        }
-        if let Some(outcome) = parts.extensions.get::<Outcome>() {
-            return *outcome;
-        }
-        match &self.shared.settings.outcome {
-            Some(outcome) => outcome(parts),
-            None => Outcome::of(parts, body.trailers()),
-        }
-    }
-
-    fn settlement<B: Body>(&self, answer: &Answer<B>) -> Settlement {
-        match answer.outcome {
-            Outcome::Retryable => return Settlement::Release,
-            Outcome::Unknown => return Settlement::Abandon,
-            Outcome::Final => {}
-        }
-        let body = match &answer.body {
-            AnswerBody::Whole(body) => Some(body),
-            _ => {
-                events::body_omitted(self.claim.name());
-                None
-            }
+    /// Says what the answer means for the key.
+    pub(crate) fn settlement<B: Body, E>(
+        &self,
+        answered: &Result<Result<Box<Answer<B>>, E>, Panic>,
+    ) -> Settlement {
+        let Ok(Ok(answer)) = answered else {
+            return Settlement::Abandon;
         };
-        let record = replay::record(&self.shared.settings, self.fingerprint, &answer.parts, body);
-        let effects = answer.parts.extensions.get::<Effects>().copied();
-        let effects = effects.unwrap_or_else(|| Effects::of(&answer.parts, answer.body.trailers()));
-        Settlement::Complete(record.encode(self.claim.name()), effects)
+        match answer.outcome {
+            Outcome::Retryable => Settlement::Release,
+            Outcome::Unknown => Settlement::Abandon,
+            Outcome::Final => self.completion(answer),
+        }
+    }
+
+    fn completion<B: Body>(&self, answer: &Answer<B>) -> Settlement {
+        let whole = answer.body.whole();
+        if whole.is_none() {
+            events::body_omitted(self.claim.name());
+        }
+        let (settings, name) = (&self.shared.settings, self.claim.name());
+        let record = replay::record(settings, name, self.fingerprint, &answer.parts, whole);
+        Settlement::Complete(record, answer.effects)
     }
 
     /// Settles the claim, or leaves that to a task while the client gets its answer.
-    async fn settle(self, settlement: Settlement) -> Result<(), Rejection> {
-        let Self {
-            shared,
-            claim,
-            permit,
-            lease,
-            extensions,
-            ..
-        } = self;
-        let Some(lease) = lease else {
-            shared.clean_up(claim, settlement);
+    pub(crate) async fn settle(&mut self, settlement: Settlement) -> Result<(), Rejection> {
+        let Some((permit, Some(renewing))) = self.held.take() else {
+            self.shared.clean_up(*self.claim, settlement);
             return Ok(());
         };
-        match settlement.apply(&*shared.store, &claim).await {
+        // Asked before the claim ends: a renewal that finds it ended by us loses nothing.
+        let taken = renewing.lease().is_taken();
+        match settlement.apply(&*self.shared.store, self.claim).await {
             Ok(Completion::Superseded) => {
-                events::superseded(claim.name());
-                return Err(Rejection::Superseded);
+                events::superseded(self.claim.name());
+                Err(Rejection::Superseded)
             }
-            Ok(Completion::Undone) => return Err(Rejection::StoreUnavailable),
-            Ok(Completion::Kept) => {}
-            Err(_) if matches!(settlement, Settlement::Complete(..)) => {
-                // The claim goes on being renewed while its result is not saved.
-                let until = lease.ends().max(Instant::now() + claim.lease());
-                if let Ok(runtime) = Handle::try_current() {
-                    runtime::spawn(&runtime, async move {
-                        keep_trying(&*shared.store, &claim, &settlement, until).await;
-                        drop((lease, permit, extensions));
-                    });
-                }
-                return Ok(());
+            Ok(Completion::Undone) => Err(Rejection::StoreUnavailable),
+            // Nothing to record, and another run has the key: its answer counts.
+            Ok(Completion::Kept) if taken && !settlement.is_final() => Err(Rejection::Superseded),
+            Ok(Completion::Kept) => Ok(()),
+            Err(_) => {
+                self.settle_later(settlement, permit, renewing);
+                Ok(())
             }
-            Err(_) => shared.clean_up(claim, settlement.clone()),
         }
-        // Another run has the key, and its answer counts.
-        if lease.is_taken() && !matches!(settlement, Settlement::Complete(..)) {
-            return Err(Rejection::Superseded);
-        }
-        Ok(())
     }
-}
 
-impl<B: Body<Data = Bytes>> Answer<B> {
-    fn into_response(mut self, degraded: bool) -> Response<ResponseBody<B>> {
+    fn settle_later(&mut self, settlement: Settlement, permit: Permit, renewing: Renewing<S>) {
+        if !settlement.is_final() {
+            return self.shared.clean_up(*self.claim, settlement);
+        }
+        // A result is never given up lightly: its claim goes on being renewed until it is saved.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let until = renewing
+            .lease()
+            .ends()
+            .max(Instant::now() + self.claim.lease());
+        let (store, claim) = (Arc::clone(&self.shared.store), *self.claim);
+        let extensions = std::mem::take(&mut self.extensions);
+        runtime::spawn(&runtime, async move {
+            keep_trying(&*store, &claim, &settlement, until).await;
+            drop((permit, renewing, extensions));
+        });
+    }
+
+    /// Makes the response to the client.
+    pub(crate) fn respond<B: Body>(&self, answer: Answer<B>) -> Response<ResponseBody<B>> {
         const DEGRADED: HeaderName = HeaderName::from_static("idempotency-degraded");
-        if degraded {
-            self.parts
+        let Answer {
+            mut parts, body, ..
+        } = answer;
+        if self.fence.is_none() {
+            parts
                 .headers
                 .insert(DEGRADED, HeaderValue::from_static("true"));
         }
-        let body = match self.body {
+        let body = match body {
             AnswerBody::Whole(read) => ResponseBody::buffered(read),
             AnswerBody::TooLarge(read, rest) => ResponseBody::resumed(read, rest),
             AnswerBody::Failed(read, error) => ResponseBody::failed(read, error),
         };
-        Response::from_parts(self.parts, body)
+        Response::from_parts(parts, body)
     }
 }
 
 impl<B: Body> AnswerBody<B> {
-    fn trailers(&self) -> Option<&http::HeaderMap> {
+    fn whole(&self) -> Option<&Buffered> {
         match self {
-            Self::Whole(body) => body.trailers(),
-            _ => None,
+            Self::Whole(body) => Some(body),
+            Self::TooLarge(..) | Self::Failed(..) => None,
         }
     }
-}
-
-/// Runs a future to its end, or to its panic.
-async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
-    poll_fn(
-        |cx| match panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(payload) => Poll::Ready(Err(payload)),
-        },
-    )
-    .await
 }

@@ -61,13 +61,13 @@ where
                 let request = Request::from_parts(parts, RequestBody::forwarded(body));
                 ResponseFuture::forwarded(self.inner.call(request))
             }
-            Ok(Some(keyed)) => {
+            Ok(Some((keyed, name))) => {
                 // The service that was polled ready is called; its clone has yet to be.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
                 let hang_up = Arc::new(HangUp::default());
                 let shared = Arc::clone(&self.shared);
-                let exchange = Exchange::new(shared, keyed, Arc::clone(&hang_up));
+                let exchange = Exchange::new(shared, keyed, name, Arc::clone(&hang_up));
                 ResponseFuture::exchange(exchange.answer(inner, parts, body), hang_up)
             }
             Err(rejection) => {

@@ -26,11 +26,11 @@ pub enum StoreFailure {
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) header: HeaderName,
-    pub(crate) covers: Hook<dyn Fn(&request::Parts) -> bool + Send + Sync>,
+    pub(crate) covers: Covers,
     pub(crate) require_key: bool,
     pub(crate) principal: Principal,
-    pub(crate) target: Hook<dyn Fn(&request::Parts) -> Uri + Send + Sync>,
-    pub(crate) canonical: Option<Hook<dyn Fn(&request::Parts, &Bytes) -> Vec<u8> + Send + Sync>>,
+    pub(crate) target: Target,
+    pub(crate) canonical: Option<Canonical>,
     pub(crate) namespace: String,
     pub(crate) digester: Digester,
     pub(crate) ttl: Duration,
@@ -41,12 +41,12 @@ pub(crate) struct Settings {
     pub(crate) max_waiting: usize,
     pub(crate) max_request_bytes: usize,
     pub(crate) max_response_bytes: usize,
-    pub(crate) outcome: Option<Hook<dyn Fn(&response::Parts) -> Outcome + Send + Sync>>,
+    pub(crate) outcome: Option<OutcomeRule>,
     pub(crate) unknown_outcome: UnknownOutcome,
     pub(crate) store_failure: StoreFailure,
-    pub(crate) replay_headers: Option<Hook<dyn Fn(&HeaderName) -> bool + Send + Sync>>,
+    pub(crate) replay_headers: Option<HeaderFilter>,
     pub(crate) problem_base: String,
-    pub(crate) on_rejection: Option<Hook<dyn Fn(&Rejection, &mut Response<Bytes>) + Send + Sync>>,
+    pub(crate) on_rejection: Option<OnRejection>,
 }
 
 /// What tells callers apart.
@@ -55,7 +55,7 @@ pub(crate) enum Principal {
     /// The digest of what the request's credentials are in.
     Credentials(Credentials),
     /// What the user's function returns.
-    Scope(Hook<dyn Fn(&request::Parts) -> Option<Scope> + Send + Sync>),
+    Scope(ScopeOf),
     /// Nothing: all callers share their keys.
     Unscoped,
 }
@@ -68,7 +68,13 @@ pub(crate) struct Credentials {
     pub(crate) cookies: Option<Vec<String>>,
 }
 
-pub(crate) type Hook<F> = Arc<F>;
+type Covers = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
+type ScopeOf = Arc<dyn Fn(&request::Parts) -> Option<Scope> + Send + Sync>;
+type Target = Arc<dyn Fn(&request::Parts) -> Uri + Send + Sync>;
+type Canonical = Arc<dyn Fn(&request::Parts, &Bytes) -> Vec<u8> + Send + Sync>;
+type OutcomeRule = Arc<dyn Fn(&response::Parts) -> Outcome + Send + Sync>;
+type HeaderFilter = Arc<dyn Fn(&HeaderName) -> bool + Send + Sync>;
+type OnRejection = Arc<dyn Fn(&Rejection, &mut Response<Bytes>) + Send + Sync>;
 
 impl Default for Settings {
     fn default() -> Self {

@@ -22,6 +22,10 @@ pub(crate) enum Settlement {
 }
 
 impl Settlement {
+    pub(crate) const fn is_final(&self) -> bool {
+        matches!(self, Self::Complete(..))
+    }
+
     pub(crate) async fn apply<S: Store>(
         &self,
         store: &S,

@@ -17,7 +17,8 @@ pub(crate) struct Buffered {
     first: Bytes,
     rest: VecDeque<Bytes>,
     len: usize,
-    trailers: Option<HeaderMap>,
+    /// Boxed: few bodies have any, and every exchange holds two of these.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// How the reading of a body ended.
@@ -34,7 +35,7 @@ impl Buffered {
             len: bytes.len(),
             first: bytes,
             rest: VecDeque::new(),
-            trailers,
+            trailers: trailers.map(Box::new),
         }
     }
 
@@ -90,8 +91,8 @@ impl Buffered {
             .chain(&self.rest)
     }
 
-    pub(crate) const fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref()
+    pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
     }
 
     /// Returns all bytes in one piece, which copies them only if they came in several.
@@ -115,7 +116,10 @@ impl Buffered {
     pub(crate) fn next_frame(&mut self) -> Option<Frame<Bytes>> {
         match self.next_data() {
             Some(data) => Some(Frame::data(data)),
-            None => self.trailers.take().map(Frame::trailers),
+            None => self
+                .trailers
+                .take()
+                .map(|trailers| Frame::trailers(*trailers)),
         }
     }
 

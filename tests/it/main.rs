@@ -1,5 +1,19 @@
 //! Everything that is tested through the public API, in one binary.
 
+#[cfg(feature = "testing")]
+mod broken_stores;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "axum")]
+mod examples;
+#[cfg(feature = "axum")]
+mod readme;
+mod record;
+#[cfg(feature = "axum")]
+mod sockets;
+#[cfg(feature = "testing")]
+mod store_conformance;
 mod store_memory;
+mod support;
+#[cfg(feature = "axum")]
+mod wire;

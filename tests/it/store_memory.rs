@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::advance;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, advance, timeout},
+};
 use tower_idempotency::{
     Fingerprint, MemoryStore, RecordName, Store, UnknownOutcome,
     store::{Claim, Claimed, Completion, Effects, OwnerToken, Renewal, StoreErrorKind},
@@ -10,33 +13,40 @@ use tower_idempotency::{
 const LEASE: Duration = Duration::from_secs(10);
 const TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What [`MemoryStore::bytes`] counts for a key, and more for one without a record.
+const KEY: usize = 144;
+const CLAIM: usize = 112;
+
 fn name(number: u64) -> RecordName {
     let mut bytes = [0; RecordName::LEN];
-    bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    let mixed = (number ^ number >> 31).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bytes[..8].copy_from_slice(&(mixed ^ mixed >> 29).to_le_bytes());
     RecordName::from_bytes(bytes)
 }
 
 fn claim(number: u64) -> Claim {
-    Claim::new(name(number), OwnerToken::random(), LEASE, TTL)
+    lasting(number, TTL)
 }
 
-fn print() -> Fingerprint {
-    Fingerprint::from_bytes([1; Fingerprint::LEN])
+fn lasting(number: u64, ttl: Duration) -> Claim {
+    Claim::new(name(number), OwnerToken::random(), LEASE, ttl)
 }
 
-async fn acquire(store: &MemoryStore, claim: &Claim) -> bool {
-    matches!(
-        store.claim(claim, &print(), UnknownOutcome::Retry).await,
-        Ok(Claimed::Acquired(_))
-    )
+async fn try_claim(store: &MemoryStore, claim: &Claim) -> Result<Claimed, StoreErrorKind> {
+    let fingerprint = Fingerprint::from_bytes([1; Fingerprint::LEN]);
+    let claimed = store
+        .claim(claim, &fingerprint, UnknownOutcome::Retry)
+        .await;
+    claimed.map_err(|error| error.kind())
 }
 
-async fn refusal(store: &MemoryStore, claim: &Claim) -> Option<StoreErrorKind> {
-    store
-        .claim(claim, &print(), UnknownOutcome::Retry)
-        .await
-        .err()
-        .map(|error| error.kind())
+async fn acquire(store: &MemoryStore, claim: &Claim) {
+    let claimed = try_claim(store, claim).await;
+    assert!(matches!(claimed, Ok(Claimed::Acquired(_))), "{claimed:?}");
+}
+
+async fn is_full(store: &MemoryStore, claim: &Claim) -> bool {
+    matches!(try_claim(store, claim).await, Err(StoreErrorKind::Full))
 }
 
 async fn complete(store: &MemoryStore, claim: &Claim, record: &'static [u8]) -> Completion {
@@ -46,38 +56,84 @@ async fn complete(store: &MemoryStore, claim: &Claim, record: &'static [u8]) -> 
         .unwrap()
 }
 
+async fn keep(store: &MemoryStore, claim: &Claim, record: &'static [u8]) {
+    acquire(store, claim).await;
+    assert_eq!(complete(store, claim, record).await, Completion::Kept);
+}
+
 async fn record(store: &MemoryStore, number: u64) -> Option<Bytes> {
-    match store
-        .claim(&claim(number), &print(), UnknownOutcome::Refuse)
-        .await
-        .unwrap()
-    {
-        Claimed::Completed(record) => Some(record),
+    match try_claim(store, &claim(number)).await {
+        Ok(Claimed::Completed(record)) => Some(record),
         _ => None,
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_record_is_kept_for_its_ttl_and_its_memory_given_back() {
-    let store = MemoryStore::new();
-    for number in 0..10_000 {
-        let claim = claim(number);
-        assert!(acquire(&store, &claim).await);
-        assert_eq!(complete(&store, &claim, b"record").await, Completion::Kept);
-        assert_eq!(store.renew(&claim).await.unwrap(), Renewal::Lost);
-    }
-    assert_eq!(store.len(), 10_000);
-    assert_eq!(store.bytes(), 10_000 * (144 + 6));
-    advance(TTL.saturating_sub(Duration::from_millis(1))).await;
-    assert_eq!(record(&store, 7).await.as_deref(), Some(&b"record"[..]));
-    advance(TTL).await;
-    assert_eq!(record(&store, 7).await, None);
-    for number in 0..6_000 {
-        let claim = claim(1_000_000 + number);
-        assert!(acquire(&store, &claim).await);
+/// Claims and releases other keys, which is when expired ones are removed.
+async fn pass_by(store: &MemoryStore, times: u64) {
+    for number in 0..times {
+        let claim = claim(1 << 40 | number);
+        acquire(store, &claim).await;
         store.release(&claim).await.unwrap();
     }
-    assert!(store.len() < 100, "{store:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_counted_to_the_byte() {
+    let store = MemoryStore::new();
+    let (first, second) = (claim(1), claim(2));
+    acquire(&store, &first).await;
+    assert_eq!((store.len(), store.bytes()), (1, KEY + CLAIM));
+    complete(&store, &first, b"four").await;
+    complete(&store, &first, b"a resend changes nothing").await;
+    assert_eq!((store.len(), store.bytes()), (1, KEY + 4));
+    // A claim that was lost meanwhile.
+    complete(&store, &second, b"second").await;
+    assert_eq!((store.len(), store.bytes()), (2, 2 * KEY + 10));
+    let third = claim(3);
+    acquire(&store, &third).await;
+    store.abandon(&third).await.unwrap();
+    assert_eq!((store.len(), store.bytes()), (3, 3 * KEY + 10 + CLAIM));
+    let next = claim(3);
+    acquire(&store, &next).await;
+    store.release(&next).await.unwrap();
+    assert_eq!((store.len(), store.bytes()), (3, 3 * KEY + 10 + CLAIM));
+    advance(2 * TTL).await;
+    pass_by(&store, 1_000).await;
+    assert_eq!((store.len(), store.bytes()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_kept_to_the_millisecond_and_its_memory_given_back() {
+    let store = MemoryStore::new();
+    for number in 0..10_000 {
+        keep(&store, &claim(number), b"record").await;
+    }
+    let millisecond = Duration::from_millis(1);
+    advance(TTL.saturating_sub(millisecond)).await;
+    assert_eq!(record(&store, 7).await.as_deref(), Some(&b"record"[..]));
+    advance(millisecond).await;
+    assert_eq!(record(&store, 7).await, None);
+    pass_by(&store, 10_000).await;
+    // Queued keys are looked at a hundredth of their ttl late, for they wait in buckets.
+    advance(TTL / 60).await;
+    pass_by(&store, 10_000).await;
+    assert_eq!(store.len(), 1, "the one that was claimed again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_renewed_for_long_is_not_swept() {
+    let store = MemoryStore::new();
+    let long = lasting(1, Duration::from_secs(1));
+    acquire(&store, &long).await;
+    for _ in 0..1_000 {
+        advance(Duration::from_secs(9)).await;
+        assert_eq!(store.renew(&long).await.unwrap(), Renewal::Renewed);
+        pass_by(&store, 100).await;
+    }
+    assert_eq!(complete(&store, &long, b"").await, Completion::Kept);
+    advance(Duration::from_secs(20)).await;
+    pass_by(&store, 1_000).await;
+    assert!(store.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,11 +141,255 @@ async fn at_the_bound_new_keys_are_refused_and_the_rest_goes_on() {
     let store = MemoryStore::builder().max_entries(3).build();
     let claims = [claim(0), claim(1), claim(2)];
     for claim in &claims {
-        assert!(acquire(&store, claim).await);
+        acquire(&store, claim).await;
     }
-    assert_eq!(refusal(&store, &claim(3)).await, Some(StoreErrorKind::Full));
+    assert!(is_full(&store, &claim(3)).await);
+    assert_eq!(store.renew(&claims[0]).await.unwrap(), Renewal::Renewed);
     assert_eq!(complete(&store, &claims[0], b"0").await, Completion::Kept);
     assert_eq!(record(&store, 0).await.as_deref(), Some(&b"0"[..]));
+    // Lost, as far as the store knows, and completed all the same.
+    assert_eq!(complete(&store, &claim(4), b"4").await, Completion::Kept);
+    assert_eq!((store.len(), store.evicted()), (4, 0));
     store.release(&claims[1]).await.unwrap();
-    assert!(acquire(&store, &claim(3)).await);
+    assert!(is_full(&store, &claim(3)).await);
+    store.abandon(&claims[2]).await.unwrap();
+    let again = claim(2);
+    acquire(&store, &again).await;
+    store.release(&again).await.unwrap();
+    assert!(is_full(&store, &claim(3)).await, "what was abandoned stays");
+    advance(2 * TTL).await;
+    acquire(&store, &claim(3)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn completions_overshoot_the_bytes_by_what_is_in_flight() {
+    static RECORD: [u8; 10_000] = [0; 10_000];
+    let store = MemoryStore::builder().max_bytes(10 * (KEY + CLAIM)).build();
+    let claims: Vec<_> = (0..10).map(claim).collect();
+    for claim in &claims {
+        acquire(&store, claim).await;
+    }
+    assert!(is_full(&store, &claim(10)).await);
+    for claim in &claims {
+        assert_eq!(complete(&store, claim, &RECORD).await, Completion::Kept);
+    }
+    assert_eq!(store.bytes(), 10 * (KEY + RECORD.len()));
+    assert!(is_full(&store, &claim(10)).await);
+    assert_eq!(
+        record(&store, 9).await.map(|record| record.len()),
+        Some(RECORD.len())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_records_make_room_at_the_bound() {
+    let store = MemoryStore::builder().max_entries(1_000).build();
+    for number in 0..1_000 {
+        keep(&store, &claim(number), b"").await;
+    }
+    assert!(is_full(&store, &claim(1_000)).await);
+    advance(TTL + TTL / 60).await;
+    for number in 1_000..2_000 {
+        keep(&store, &claim(number), b"").await;
+    }
+    assert_eq!((store.len(), store.evicted()), (1_000, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_were_kept_long_enough_make_room() {
+    let hour = Duration::from_secs(3600);
+    let store = MemoryStore::builder()
+        .max_entries(1_000)
+        .keep_at_least(hour)
+        .build();
+    for number in 0..998 {
+        keep(&store, &claim(number), b"").await;
+    }
+    let (in_flight, abandoned) = (claim(5_000), claim(5_001));
+    acquire(&store, &in_flight).await;
+    acquire(&store, &abandoned).await;
+    store.abandon(&abandoned).await.unwrap();
+    advance(hour.saturating_sub(Duration::from_millis(1))).await;
+    assert!(
+        is_full(&store, &claim(998)).await,
+        "none is older than an hour"
+    );
+    advance(hour / 50).await;
+    for number in 1_000..1_900 {
+        keep(&store, &claim(number), b"").await;
+        assert_eq!(store.len(), 1_000);
+    }
+    assert_eq!(store.evicted(), 900);
+    for number in 1_000..1_900 {
+        assert!(
+            record(&store, number).await.is_some(),
+            "{number} is younger"
+        );
+    }
+    assert_eq!(
+        complete(&store, &in_flight, b"").await,
+        Completion::Kept,
+        "never evicted"
+    );
+    assert!(
+        matches!(try_claim(&store, &claim(5_001)).await, Ok(Claimed::Acquired(acquired)) if acquired.fence == 2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_may_go_at_once_and_then_the_bound_never_refuses() {
+    let store = MemoryStore::builder()
+        .max_entries(100)
+        .keep_at_least(Duration::ZERO)
+        .build();
+    for number in 0..10_000 {
+        keep(&store, &claim(number), b"").await;
+    }
+    assert_eq!((store.len(), store.evicted()), (100, 9_900));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_ttl_beside_a_long_one_does_not_keep_the_old_from_going() {
+    let minute = Duration::from_secs(60);
+    let store = MemoryStore::builder()
+        .max_entries(200)
+        .keep_at_least(minute)
+        .build();
+    for number in 0..100 {
+        keep(&store, &claim(number), b"").await;
+    }
+    advance(2 * minute).await;
+    for number in 100..200 {
+        keep(&store, &lasting(number, 2 * minute), b"").await;
+    }
+    for number in 200..300 {
+        keep(&store, &claim(number), b"").await;
+    }
+    assert_eq!(store.evicted(), 100);
+    assert!(record(&store, 150).await.is_some());
+    assert!(is_full(&store, &claim(300)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_million_records_stay_within_the_bound() {
+    let bound = 100_000 * (KEY + CLAIM);
+    let day = MemoryStore::builder()
+        .max_bytes(bound)
+        .keep_at_least(Duration::ZERO)
+        .build();
+    for number in 0..1_000_000 {
+        keep(&day, &claim(number), b"a record of some bytes").await;
+        assert!(day.bytes() <= bound);
+    }
+    // Where nothing may go early, short ttls keep it small.
+    let second = MemoryStore::new();
+    for number in 0..200_000 {
+        keep(&second, &lasting(number, Duration::from_secs(1)), b"").await;
+        advance(Duration::from_millis(1)).await;
+    }
+    assert!(
+        second.len() < 15_000,
+        "a lease and a ttl, and a little more: {second:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_released_leave_nothing_behind() {
+    let store = MemoryStore::new();
+    for number in 0..1_000 {
+        let claim = claim(number % 10);
+        acquire(&store, &claim).await;
+        store.release(&claim).await.unwrap();
+    }
+    assert!(store.is_empty());
+    keep(&store, &claim(3), b"").await;
+    advance(2 * LEASE).await;
+    pass_by(&store, 1_000).await;
+    assert!(
+        record(&store, 3).await.is_some(),
+        "what was queued before it is not taken for it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_waiters_on_one_name_are_all_woken() {
+    let store = MemoryStore::new();
+    let owner = claim(1);
+    acquire(&store, &owner).await;
+    let mut waiters = JoinSet::new();
+    for number in 0..10_000 {
+        let changed = store.changed(&name(1));
+        if number % 3 == 0 {
+            drop(store.changed(&name(1)));
+        }
+        waiters.spawn(timeout(Duration::from_secs(30), changed));
+    }
+    let other = store.changed(&name(2));
+    complete(&store, &owner, b"").await;
+    while let Some(woken) = waiters.join_next().await {
+        woken.unwrap().expect("woken");
+    }
+    timeout(Duration::from_millis(50), other)
+        .await
+        .expect_err("another name wakes nobody");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_claims_may_be_in_flight() {
+    let store = MemoryStore::new();
+    let claims: Vec<_> = (0..100_000).map(claim).collect();
+    for claim in &claims {
+        acquire(&store, claim).await;
+    }
+    assert_eq!(
+        (store.len(), store.bytes()),
+        (100_000, 100_000 * (KEY + CLAIM))
+    );
+    for claim in &claims {
+        assert!(matches!(
+            try_claim(&store, &self::claim(0)).await,
+            Ok(Claimed::Held { .. })
+        ));
+        assert_eq!(store.renew(claim).await.unwrap(), Renewal::Renewed);
+    }
+    for claim in &claims[1..] {
+        store.release(claim).await.unwrap();
+    }
+    assert_eq!(store.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_threads_keep_the_count() {
+    let store = MemoryStore::builder()
+        .max_entries(500)
+        .keep_at_least(Duration::ZERO)
+        .build();
+    let mut threads = JoinSet::new();
+    for thread in 0..8 {
+        let store = store.clone();
+        threads.spawn(async move {
+            let until = Instant::now() + Duration::from_secs(1);
+            let mut number = 0;
+            while Instant::now() < until {
+                number += 1;
+                let claim = lasting(number % 3_000 * thread, Duration::from_millis(number % 50));
+                if let Ok(Claimed::Acquired(_)) = try_claim(&store, &claim).await {
+                    match number % 5 {
+                        0 => store.release(&claim).await.unwrap(),
+                        1 => store.abandon(&claim).await.unwrap(),
+                        _ => assert_eq!(complete(&store, &claim, b"12").await, Completion::Kept),
+                    }
+                }
+                tokio::task::consume_budget().await;
+            }
+        });
+    }
+    while let Some(thread) = threads.join_next().await {
+        thread.unwrap();
+    }
+    assert!(
+        store.len() <= 510 && store.bytes() <= 510 * (KEY + CLAIM),
+        "{store:?}"
+    );
+    assert!(store.bytes() >= store.len() * KEY, "{store:?}");
 }
