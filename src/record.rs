@@ -24,7 +24,9 @@ use crate::{body::Buffered, fingerprint::Fingerprint, record_name::RecordName};
 /// Counts and lengths are LEB128. The encoding is the same for every store, so records can be moved
 /// from one to another. A record that is of another version, of another name, cut short or changed
 /// is refused, never replayed.
-#[derive(Debug, Clone)]
+///
+/// `Debug` shows the status and how much there is of the rest, which is the client's alone.
+#[derive(Clone)]
 pub struct Record {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) status: StatusCode,
@@ -33,7 +35,7 @@ pub struct Record {
 }
 
 /// What a record holds of the body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum RecordedBody {
     Whole(Buffered),
     Omitted,
@@ -171,6 +173,21 @@ impl Record {
             headers,
             body,
         })
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = match &self.body {
+            RecordedBody::Whole(body) => Some(body.len()),
+            RecordedBody::Omitted => None,
+        };
+        f.debug_struct("Record")
+            .field("fingerprint", &self.fingerprint)
+            .field("status", &self.status)
+            .field("headers", &self.headers.len())
+            .field("body", &body)
+            .finish()
     }
 }
 

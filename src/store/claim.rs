@@ -103,7 +103,8 @@ impl fmt::Debug for OwnerToken {
 }
 
 /// What [`Store::claim`](crate::Store::claim) found.
-#[derive(Debug)]
+///
+/// `Debug` shows the length of a record, and nothing of what is in it.
 pub enum Claimed {
     /// The claim is ours: run.
     Acquired(Acquired),
@@ -121,6 +122,27 @@ pub enum Claimed {
     },
     /// The record, as it was given to [`Store::complete`](crate::Store::complete).
     Completed(Bytes),
+}
+
+impl fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquired(acquired) => f.debug_tuple("Acquired").field(acquired).finish(),
+            Self::Held { fingerprint, left } => f
+                .debug_struct("Held")
+                .field("fingerprint", fingerprint)
+                .field("left", left)
+                .finish(),
+            Self::Unknown { fingerprint } => f
+                .debug_struct("Unknown")
+                .field("fingerprint", fingerprint)
+                .finish(),
+            Self::Completed(record) => {
+                let record = format_args!("[{} bytes]", record.len());
+                f.debug_tuple("Completed").field(&record).finish()
+            }
+        }
+    }
 }
 
 /// A claim that was acquired.

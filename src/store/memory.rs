@@ -105,6 +105,8 @@ impl fmt::Debug for MemoryStore {
             .field("len", &self.len())
             .field("bytes", &self.bytes())
             .field("evicted", &self.evicted())
+            .field("queued", &self.shared.queue.len())
+            .field("waited_for", &self.shared.waited_for())
             .finish()
     }
 }

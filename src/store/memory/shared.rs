@@ -222,6 +222,10 @@ impl Shared {
         Arc::clone(&self.waiters).wait(Key::of(name))
     }
 
+    pub(super) fn waited_for(&self) -> usize {
+        self.waiters.keys()
+    }
+
     /// Returns the place of a key, in which nothing stands that has expired.
     fn unexpired(self: &Arc<Self>, key: Key, now: u64) -> Entry<'_, Key, Slot> {
         match self.slots.entry(key) {

@@ -8,9 +8,10 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_idempotency::{IdempotencyLayer, RequestBody};
 
 use crate::support::{
+    bodies::streamed,
     faulty_store::{Fault, FaultyStore, Op},
     scene::{asked, obedient},
-    wire::{Gate, TestLayer, Wire, defaults, keyed, streamed, until},
+    wire::{Gate, TestLayer, Wire, defaults, keyed, until},
 };
 
 const SECOND: Duration = Duration::from_secs(1);

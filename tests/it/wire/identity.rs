@@ -1,11 +1,15 @@
 use axum::body::Body;
 use http::{HeaderValue, Method, Request, Uri, Version, header};
 
-use crate::support::wire::{
-    End, TestLayer, Wire, answers, chunked, defaults, keyed, response, with,
+use crate::support::{
+    bodies::{End, chunked},
+    wire::{TestLayer, Wire, answers, defaults, keyed, response, with},
 };
 
 type Change = fn(Request<Body>) -> Request<Body>;
+
+/// The code of a refusal, and whether it was a replay.
+type Second = (Option<&'static str>, bool);
 
 fn to(request: Request<Body>, uri: &str) -> Request<Body> {
     let (mut parts, body) = request.into_parts();
@@ -26,7 +30,7 @@ async fn second(
     setup: impl Fn(TestLayer) -> TestLayer,
     first: Change,
     change: Change,
-) -> Vec<(Option<&'static str>, bool)> {
+) -> Vec<Second> {
     let mut seconds = Vec::new();
     for wire in Wire::both(setup, answers(|| response(201, "paid"))) {
         assert_eq!(wire.send(first(keyed("key"))).await.status, 201);
@@ -41,111 +45,113 @@ async fn second(
     seconds
 }
 
-const MISMATCH: (Option<&str>, bool) = (Some("fingerprint-mismatch"), false);
-const SAME: (Option<&str>, bool) = (None, true);
+const MISMATCH: Second = (Some("fingerprint-mismatch"), false);
+const SAME: Second = (None, true);
+
+#[rustfmt::skip]
+const CHANGES: [(&str, Change, Second); 23] = [
+    ("nothing", |r| r, SAME),
+    (
+        "the method",
+        |mut r| {
+            *r.method_mut() = Method::PUT;
+            r
+        },
+        MISMATCH,
+    ),
+    (
+        "the path",
+        |r| to(r, "http://shop.example/pay/?x=1"),
+        MISMATCH,
+    ),
+    (
+        "the path's case",
+        |r| to(r, "http://shop.example/Pay?x=1"),
+        MISMATCH,
+    ),
+    (
+        "the query",
+        |r| to(r, "http://shop.example/pay?x=2"),
+        MISMATCH,
+    ),
+    ("no query", |r| to(r, "http://shop.example/pay"), MISMATCH),
+    (
+        "an empty query",
+        |r| to(r, "http://shop.example/pay?"),
+        MISMATCH,
+    ),
+    (
+        "the authority",
+        |r| to(r, "http://shop.test/pay?x=1"),
+        MISMATCH,
+    ),
+    (
+        "the port",
+        |r| to(r, "http://shop.example:8080/pay?x=1"),
+        MISMATCH,
+    ),
+    ("no authority", |r| to(r, "/pay?x=1"), MISMATCH),
+    (
+        "the authority's case",
+        |r| to(r, "http://SHOP.example/pay?x=1"),
+        SAME,
+    ),
+    (
+        "the default port",
+        |r| to(r, "http://shop.example:80/pay?x=1"),
+        SAME,
+    ),
+    (
+        "the default port of https",
+        |r| to(r, "https://shop.example:443/pay?x=1"),
+        SAME,
+    ),
+    (
+        "the form of HTTP/1",
+        |r| with(to(r, "/pay?x=1"), "host", "Shop.Example:80"),
+        SAME,
+    ),
+    (
+        "the version",
+        |mut r| {
+            *r.version_mut() = Version::HTTP_2;
+            r
+        },
+        SAME,
+    ),
+    (
+        "the content type",
+        |r| typed(r, "application/json"),
+        MISMATCH,
+    ),
+    (
+        "another content type",
+        |r| with(r, "content-type", "text/plain"),
+        MISMATCH,
+    ),
+    (
+        "the content encoding",
+        |r| with(r, "content-encoding", "identity"),
+        MISMATCH,
+    ),
+    ("another field", |r| with(r, "accept", "text/html"), SAME),
+    ("the body", |r| r.map(|_| Body::from("amount=2")), MISMATCH),
+    (
+        "a longer body",
+        |r| r.map(|_| Body::from("amount=1 ")),
+        MISMATCH,
+    ),
+    ("no body", |r| r.map(|_| Body::empty()), MISMATCH),
+    (
+        "the chunks",
+        |r| r.map(|_| chunked(&["am", "", "ount", "=1"], End::Clean)),
+        SAME,
+    ),
+];
 
 #[tokio::test]
 async fn what_makes_another_request_is_refused_and_what_does_not_is_replayed() {
-    let changes: [(&str, Change, (Option<&str>, bool)); 23] = [
-        ("nothing", |r| r, SAME),
-        (
-            "the method",
-            |mut r| {
-                *r.method_mut() = Method::PUT;
-                r
-            },
-            MISMATCH,
-        ),
-        (
-            "the path",
-            |r| to(r, "http://shop.example/pay/?x=1"),
-            MISMATCH,
-        ),
-        (
-            "the path's case",
-            |r| to(r, "http://shop.example/Pay?x=1"),
-            MISMATCH,
-        ),
-        (
-            "the query",
-            |r| to(r, "http://shop.example/pay?x=2"),
-            MISMATCH,
-        ),
-        ("no query", |r| to(r, "http://shop.example/pay"), MISMATCH),
-        (
-            "an empty query",
-            |r| to(r, "http://shop.example/pay?"),
-            MISMATCH,
-        ),
-        (
-            "the authority",
-            |r| to(r, "http://shop.test/pay?x=1"),
-            MISMATCH,
-        ),
-        (
-            "the port",
-            |r| to(r, "http://shop.example:8080/pay?x=1"),
-            MISMATCH,
-        ),
-        ("no authority", |r| to(r, "/pay?x=1"), MISMATCH),
-        (
-            "the authority's case",
-            |r| to(r, "http://SHOP.example/pay?x=1"),
-            SAME,
-        ),
-        (
-            "the default port",
-            |r| to(r, "http://shop.example:80/pay?x=1"),
-            SAME,
-        ),
-        (
-            "the default port of https",
-            |r| to(r, "https://shop.example:443/pay?x=1"),
-            SAME,
-        ),
-        (
-            "the form of HTTP/1",
-            |r| with(to(r, "/pay?x=1"), "host", "Shop.Example:80"),
-            SAME,
-        ),
-        (
-            "the version",
-            |mut r| {
-                *r.version_mut() = Version::HTTP_2;
-                r
-            },
-            SAME,
-        ),
-        (
-            "the content type",
-            |r| typed(r, "application/json"),
-            MISMATCH,
-        ),
-        (
-            "another content type",
-            |r| with(r, "content-type", "text/plain"),
-            MISMATCH,
-        ),
-        (
-            "the content encoding",
-            |r| with(r, "content-encoding", "identity"),
-            MISMATCH,
-        ),
-        ("another field", |r| with(r, "accept", "text/html"), SAME),
-        ("the body", |r| r.map(|_| Body::from("amount=2")), MISMATCH),
-        (
-            "a longer body",
-            |r| r.map(|_| Body::from("amount=1 ")),
-            MISMATCH,
-        ),
-        ("no body", |r| r.map(|_| Body::empty()), MISMATCH),
-        (
-            "the chunks",
-            |r| r.map(|_| chunked(&["am", "", "ount", "=1"], End::Clean)),
-            SAME,
-        ),
-    ];
-    for (what, change, expected) in changes {
+    for (what, change, expected) in CHANGES {
         for second in second(defaults, |r| r, change).await {
             assert_eq!(second, expected, "{what}");
         }
@@ -171,7 +177,7 @@ async fn a_canonical_form_replaces_type_encoding_and_body_and_nothing_else() {
             text.split_whitespace().collect::<String>().into_bytes()
         })
     };
-    let changes: [(&str, Change, (Option<&str>, bool)); 7] = [
+    let changes: [(&str, Change, Second); 7] = [
         ("blanks", |r| r.map(|_| Body::from(" amount = 1 ")), SAME),
         (
             "blanks in chunks",

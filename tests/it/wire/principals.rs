@@ -80,6 +80,7 @@ fn of(caller: Caller) -> Request<Body> {
 }
 
 /// A handler whose answer is for its caller alone.
+#[expect(clippy::needless_pass_by_value, reason = "it is a handler")]
 fn own_answer(request: Request<Body>) -> std::future::Ready<http::Response<Body>> {
     let mut headers = request.headers().clone();
     headers.remove("content-length");

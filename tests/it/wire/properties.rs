@@ -9,8 +9,9 @@ use tokio::runtime::{Builder, Runtime};
 use tower_idempotency::{Fingerprint, IdempotencyKey, RecordName, Scope, store::StoreErrorKind};
 
 use crate::support::{
+    bodies::BrokenBody,
     faulty_store::{Fault, FaultyStore, Op},
-    wire::{BrokenBody, TestLayer, Wire, answers, response},
+    wire::{TestLayer, Wire, answers, response},
 };
 
 /// RFC 9651, section 3.3.3, and the bare form, written down once more and differently.

@@ -235,6 +235,9 @@ async fn a_completion_that_comes_too_late_is_409_and_never_the_handlers_answer()
     }
 }
 
+type Damage = fn(Vec<u8>) -> Vec<u8>;
+
+/// Changes a record and makes its checksum right again.
 fn sealed(mut record: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     record.truncate(record.len() - 4);
     change(&mut record);
@@ -245,7 +248,7 @@ fn sealed(mut record: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_record_that_is_damaged_foreign_or_of_another_version_is_503_and_nothing_runs() {
-    let damages: [(&str, fn(Vec<u8>) -> Vec<u8>); 9] = [
+    let damages: [(&str, Damage); 9] = [
         ("empty", |_| Vec::new()),
         ("cut short", |mut record| {
             record.pop();
@@ -292,7 +295,7 @@ async fn a_record_that_is_damaged_foreign_or_of_another_version_is_503_and_nothi
 #[tokio::test(start_paused = true)]
 async fn what_a_claim_hands_to_the_handler_lives_until_the_claim_is_settled() {
     #[derive(Clone)]
-    struct Transaction(Arc<()>);
+    struct Transaction(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
     for (status, op) in [(201, Op::Complete), (503, Op::Release), (500, Op::Abandon)] {
         for router in [false, true] {
