@@ -131,11 +131,15 @@ impl<S: Store> Exchange<S> {
                 return Ok(refuse(settled.err().unwrap_or(Rejection::InFlight)));
             }
             let request = Request::from_parts(parts, RequestBody::buffered(body));
-            let answered = match run.call(&mut inner, request, self.keyed.key) {
+            let mut answered = match run.call(&mut inner, request, self.keyed.key) {
                 Ok(response) => catch_panic(run.read(response)).await,
                 Err(panic) => Err(panic),
             };
-            let settled = run.settle(run.settlement(&answered)).await;
+            let settlement = match &mut answered {
+                Ok(Ok(answer)) => answer.take_settlement(),
+                Ok(Err(_)) | Err(_) => Settlement::Abandon,
+            };
+            let settled = run.settle(settlement).await;
             match (answered, settled) {
                 (Err(panic), _) => panic::resume_unwind(panic),
                 (Ok(Err(error)), _) => Err(error),

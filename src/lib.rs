@@ -29,6 +29,7 @@
 //! | what a handler can see | [`IdempotencyContext`] |
 //! | stopping a server | [`Drain`] |
 //! | stores, and writing one | [`store`] |
+//! | retrying as a client | `client`, with the feature of that name |
 //!
 //! # Features
 //!
@@ -36,6 +37,8 @@
 //! |---|---|---|
 //! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
 //! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
+//! | `client` | retries: the policy and its layers for tower HTTP clients | |
+//! | `reqwest-012`, `reqwest-013` | `send_retry` on reqwest 0.12 and 0.13, with `client` | |
 //! | `testing` | the conformance suite for stores | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
