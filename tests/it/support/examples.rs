@@ -29,7 +29,13 @@ fn examples() -> &'static Path {
             None => panic!("{} is in no profile's directory", test.display()),
         };
         let built = process::Command::new(env!("CARGO"))
-            .args(["build", "--examples", "--all-features", "--profile", profile])
+            .args([
+                "build",
+                "--examples",
+                "--all-features",
+                "--profile",
+                profile,
+            ])
             .arg("--target-dir")
             .arg(profile_dir.parent().unwrap())
             .arg("--manifest-path")
@@ -71,7 +77,10 @@ impl Serving {
     pub(crate) async fn start(name: &str, args: &[&str]) -> Self {
         let mut process = command(name, args).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
-        let first = timeout(PATIENCE, output.next_line()).await.unwrap().unwrap();
+        let first = timeout(PATIENCE, output.next_line())
+            .await
+            .unwrap()
+            .unwrap();
         let address = first.as_deref().and_then(|line| {
             let address = line.strip_prefix("listening on http://")?;
             address.parse().ok()
