@@ -62,9 +62,9 @@ impl Claim {
     }
 }
 
+/// Returns a duration that was clamped before, rounded up.
 fn whole_millis(duration: Duration) -> u64 {
-    let millis = duration.as_nanos().div_ceil(1_000_000);
-    u64::try_from(millis).expect("clamped before")
+    duration.as_secs() * 1000 + u64::from(duration.subsec_nanos().div_ceil(1_000_000))
 }
 
 /// Tells one owner of a claim from every other: 128 random bits, made anew for every run.
@@ -137,10 +137,7 @@ impl fmt::Debug for Claimed {
                 .debug_struct("Unknown")
                 .field("fingerprint", fingerprint)
                 .finish(),
-            Self::Completed(record) => {
-                let record = format_args!("[{} bytes]", record.len());
-                f.debug_tuple("Completed").field(&record).finish()
-            }
+            Self::Completed(record) => write!(f, "Completed([{} bytes])", record.len()),
         }
     }
 }

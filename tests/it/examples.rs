@@ -1,5 +1,7 @@
 //! The examples do what they say.
 
+#[cfg(feature = "client")]
+mod clients;
 mod conformance;
 mod flags;
 mod servers;
@@ -7,16 +9,23 @@ mod servers;
 use crate::support::examples;
 
 /// Examples that run to their end, and what they print if all is well.
-const RUN_TO_END: [(&str, &[&str]); 1] = [(
-    "tonic",
-    &[
-        "first call:  charge ",
-        "attempt 1, grpc-status 0, replayed: false",
-        "second call: charge ",
-        "attempt 1, grpc-status 0, replayed: true",
-        "another amount under that key: InvalidArgument",
-    ],
-)];
+const RUN_TO_END: [(&str, &[&str]); 3] = [
+    ("custom_store", &["The store keeps its contract."]),
+    (
+        "lost_answers",
+        &["| retry with key, idempotency layer | 1000 | 0 | 0 |"],
+    ),
+    (
+        "tonic",
+        &[
+            "first call:  charge ",
+            "attempt 1, grpc-status 0, replayed: false",
+            "second call: charge ",
+            "attempt 1, grpc-status 0, replayed: true",
+            "another amount under that key: InvalidArgument",
+        ],
+    ),
+];
 
 #[tokio::test]
 async fn examples_that_run_to_their_end_print_what_they_promise() {
