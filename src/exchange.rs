@@ -268,7 +268,9 @@ impl<S: Store> Exchange<S> {
         if ours == theirs {
             Ok(())
         } else if ours.differs_in_credentials_only(theirs) {
-            events::credentials_changed(self.claim.name());
+            let name = self.claim.name();
+            let warned = &self.shared.warned.credentials_changed;
+            warned.get_or_init(|| events::credentials_changed(name));
             Err(Rejection::CredentialsChanged)
         } else {
             Err(Rejection::FingerprintMismatch)

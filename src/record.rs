@@ -45,7 +45,6 @@ const VERSION: u8 = 1;
 const WHOLE: u8 = 0;
 const OMITTED: u8 = 1;
 const CHECKSUM_LEN: usize = 4;
-const MAX_LENGTH_LEN: usize = 5;
 const HEAD_LEN: usize = 2 + RecordName::LEN + Fingerprint::LEN + 2;
 
 impl Record {
@@ -204,43 +203,55 @@ pub(crate) fn encode(
     let none = Buffered::default();
     let body = body.unwrap_or(&none);
     let trailers = body.trailers();
-    let capacity = HEAD_LEN
-        + fields_len(Some(headers))
-        + fields_len(trailers)
-        + MAX_LENGTH_LEN
+    let len = HEAD_LEN
+        + fields_len(Some(headers), &keep)
+        + fields_len(trailers, |_| true)
+        + length_len(body.len())
         + body.len()
         + CHECKSUM_LEN;
-    let mut out = Vec::with_capacity(capacity);
+    // To the byte: of a vector with room left, `Bytes` would keep the room, and allocate to do so.
+    let mut out = Vec::with_capacity(len);
     out.put_slice(&[VERSION, kind]);
     out.put_slice(name.as_bytes());
     out.put_slice(fingerprint.as_bytes());
     out.put_u16(status.as_u16());
-    put_fields(&mut out, Some(headers), keep);
+    put_fields(&mut out, Some(headers), &keep);
     put_fields(&mut out, trailers, |_| true);
     put_length(&mut out, body.len());
     body.chunks().for_each(|chunk| out.put_slice(chunk));
     let checksum = crc32fast::hash(&out);
     out.put_u32(checksum);
-    // Of a vector with room left, `Bytes` would keep the room, and allocate once more to do so.
-    out.into_boxed_slice().into()
+    debug_assert_eq!(out.len(), len, "the length of a record was miscounted");
+    out.into()
 }
 
-/// Returns how long the encoding of all fields can be at the most.
-fn fields_len(fields: Option<&HeaderMap>) -> usize {
-    let field = |(name, value): (&HeaderName, &HeaderValue)| {
-        name.as_str().len() + value.len() + 2 * MAX_LENGTH_LEN
-    };
-    MAX_LENGTH_LEN + fields.into_iter().flatten().map(field).sum::<usize>()
+fn kept(
+    fields: Option<&HeaderMap>,
+    keep: impl Fn(&HeaderName) -> bool,
+) -> impl Iterator<Item = [&[u8]; 2]> {
+    let fields = fields.into_iter().flatten();
+    let kept = fields.filter(move |(name, _)| keep(name));
+    kept.map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
+}
+
+/// Returns how long the encoding of the fields that are kept is.
+fn fields_len(fields: Option<&HeaderMap>, keep: impl Fn(&HeaderName) -> bool) -> usize {
+    let (mut count, mut len) = (0, 0);
+    for field in kept(fields, keep) {
+        count += 1;
+        len += field
+            .iter()
+            .map(|part| length_len(part.len()) + part.len())
+            .sum::<usize>();
+    }
+    length_len(count) + len
 }
 
 fn put_fields(out: &mut Vec<u8>, fields: Option<&HeaderMap>, keep: impl Fn(&HeaderName) -> bool) {
-    let kept = || fields.into_iter().flatten().filter(|(name, _)| keep(name));
-    put_length(out, kept().count());
-    for (name, value) in kept() {
-        for part in [name.as_str().as_bytes(), value.as_bytes()] {
-            put_length(out, part.len());
-            out.put_slice(part);
-        }
+    put_length(out, kept(fields, &keep).count());
+    for part in kept(fields, &keep).flatten() {
+        put_length(out, part.len());
+        out.put_slice(part);
     }
 }
 
@@ -259,6 +270,12 @@ fn get_fields(encoded: &mut Bytes) -> Result<Option<HeaderMap>, InvalidRecord> {
         fields.try_append(name, value).map_err(damaged)?;
     }
     Ok(Some(fields))
+}
+
+/// Returns how long the encoding of a length is.
+fn length_len(length: usize) -> usize {
+    let bits = (usize::BITS - length.leading_zeros()).max(1);
+    bits.div_ceil(7) as usize
 }
 
 fn put_length(out: &mut Vec<u8>, mut length: usize) {
