@@ -53,6 +53,27 @@ async fn of_two_layers_for_one_name_the_inner_one_passes_the_request_through() {
     );
 }
 
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn two_layers_for_one_name_are_warned_about_once() {
+    let (log, _guards) = crate::support::log::Log::capture();
+    twice(|layer| layer, |layer| layer).await;
+    let warnings = log.text().matches("twice around one handler").count();
+    // Only the first of its three requests reached the inner layer; so does another's.
+    assert_eq!(warnings, 1);
+
+    let layer = IdempotencyLayer::new(FaultyStore::default());
+    let router = Router::new()
+        .route("/pay", post(async || "paid"))
+        .layer(layer.clone())
+        .layer(layer);
+    for key in ["one", "two", "three"] {
+        router.clone().oneshot(keyed(key)).await.unwrap();
+    }
+    let warnings = log.text().matches("twice around one handler").count();
+    assert_eq!(warnings, 2);
+}
+
 #[tokio::test]
 async fn two_layers_of_two_namespaces_both_work() {
     let store = twice(
