@@ -39,7 +39,8 @@ impl Drain {
     /// Refuses new keyed requests with 503 `draining`, and waits until every handler has ended
     /// and its result is saved, but no longer than `limit`.
     ///
-    /// There is no way back: the layer goes on refusing afterwards.
+    /// There is no way back: the layer goes on refusing afterwards. What ran without the store is
+    /// not waited for once it has answered.
     ///
     /// # Errors
     ///
@@ -61,6 +62,7 @@ impl Drain {
 
 /// Some handlers had not ended within the limit of [`Drain::drain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DrainTimeout {
     /// How many were left.
     pub in_flight: usize,

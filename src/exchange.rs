@@ -35,6 +35,9 @@ pub(crate) struct Exchange<S> {
     hang_up: Arc<HangUp>,
 }
 
+/// How long a waiting request leaves the store alone at least, whatever wakes it.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+
 /// Why an exchange ends without an answer of the inner service or a record.
 pub(crate) enum Stop<E> {
     Rejected(Rejection),
@@ -116,8 +119,8 @@ impl<S: Store> Exchange<S> {
             let (permit, start) = match self.take_turn(&mut inner, &fingerprint).await {
                 Ok(Turn::Run(permit, start)) => (permit, start),
                 Ok(Turn::Replay(record)) => {
-                    let replay =
-                        replay::replay(record).map(|replay| replay.map(ResponseBody::buffered));
+                    let replay = replay::replay(record, grpc)
+                        .map(|replay| replay.map(ResponseBody::buffered));
                     return Ok(replay.unwrap_or_else(refuse));
                 }
                 Err(Stop::Rejected(rejection)) => return Ok(refuse(rejection)),
@@ -179,6 +182,7 @@ impl<S: Store> Exchange<S> {
     {
         let (deadline, _place) = self.shared.begin_waiting()?;
         loop {
+            let earliest_next = Instant::now() + SHORTEST_PAUSE;
             // Listening begins before the claim, so that no change after it is missed.
             let changed = self.shared.store.changed(self.claim.name());
             let left = match self.claim(fingerprint).await? {
@@ -190,6 +194,7 @@ impl<S: Store> Exchange<S> {
             drop(permit);
             *inner = inner.clone();
             self.sleep(changed, left, deadline).await?;
+            runtime::sleep_until(earliest_next).await;
             permit = self.shared.permits.take_by(deadline).await?;
             let ready = poll_fn(|cx| inner.poll_ready(cx));
             match runtime::timeout_at(deadline, ready).await {
@@ -214,9 +219,10 @@ impl<S: Store> Exchange<S> {
             .await;
         match claimed {
             Ok(Claimed::Acquired(acquired)) => {
-                // By our own clock, the lease of an answer this late may have passed.
-                if Instant::now() >= sent + self.claim.lease() {
-                    self.shared.clean_up(self.claim, Settlement::Release);
+                // By our own clock, the lease of an answer this late may pass before it is renewed,
+                // which happens within a third of it.
+                if Instant::now() >= sent + self.claim.lease() / 2 {
+                    self.shared.clean_up(self.claim, Settlement::Release, None);
                     return Err(Rejection::StoreUnavailable);
                 }
                 Ok(Found::Nothing(Start::Claimed { acquired, sent }))
@@ -256,8 +262,8 @@ impl<S: Store> Exchange<S> {
                     events::ran_without_store(self.claim.name());
                     return Ok(Found::Nothing(Start::Degraded));
                 }
-                if unreachable {
-                    self.shared.clean_up(self.claim, Settlement::Release);
+                if error.kind() != StoreErrorKind::Full {
+                    self.shared.clean_up(self.claim, Settlement::Release, None);
                 }
                 Err(Rejection::StoreUnavailable)
             }
@@ -284,7 +290,9 @@ impl<S: Store> Exchange<S> {
         left: Option<Duration>,
         deadline: Instant,
     ) -> Result<(), Rejection> {
-        let lapses = left.map_or(deadline, |left| Instant::now() + left.max(Claim::MIN));
+        let lapses = left.map_or(deadline, |left| {
+            Instant::now() + left.clamp(Claim::MIN, Claim::MAX_LEASE)
+        });
         tokio::select! {
             () = changed => Ok(()),
             () = runtime::sleep_until(lapses.min(deadline)) => {

@@ -114,7 +114,7 @@ pub(crate) fn request_digest(
 }
 
 /// Returns where a request goes, in lower case and without a default port: HTTP/2 says it in the
-/// target, HTTP/1 in `Host`.
+/// target, HTTP/1 in `Host`, without the scheme, so that either default port may be the one.
 fn authority(parts: &request::Parts, target: &Uri) -> Vec<u8> {
     let authority = match target.authority().or_else(|| parts.uri.authority()) {
         Some(authority) => authority.as_str().as_bytes(),

@@ -132,4 +132,5 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     fields
         .flat_map(|field| field.as_bytes().split(|&byte| byte == b';'))
         .map(<[u8]>::trim_ascii)
+        .filter(|cookie| !cookie.is_empty())
 }

@@ -20,8 +20,8 @@ use crate::{
 /// Puts [`Idempotency`] around services: a request that is sent twice under one key is carried out
 /// once and answered twice.
 ///
-/// All services of one layer, and of its clones, share one store, one bound on what is in flight
-/// and one renewer. Set it up first, then clone it.
+/// All services of one layer, and of its clones, share one store and one bound on what is in flight.
+/// Set it up first, then clone it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -235,7 +235,8 @@ impl<S: Store> IdempotencyLayer<S> {
     /// Lets so many keyed requests run at once; one more is refused with 503 `overloaded`.
     /// Default: 1,024. Zero is taken for one.
     ///
-    /// Each may hold a request and a response of the greatest size in memory.
+    /// Each may hold a request and a response of the greatest size in memory, and the record of the
+    /// response.
     #[must_use]
     pub fn max_in_flight(self, max: usize) -> Self {
         self.set(|settings| settings.max_in_flight = max).bound()
@@ -317,11 +318,16 @@ impl<S: Store> IdempotencyLayer<S> {
     }
 
     /// Changes the answer to a refused request: its body, say, to the shape that the rest of an
-    /// API has. Default: a problem of RFC 9457.
+    /// API has. Default: a problem of RFC 9457. The answer to a gRPC call has no body, and must
+    /// not get one.
     ///
     /// ```
     /// # use tower_idempotency::{IdempotencyLayer, MemoryStore};
+    /// use http::{HeaderValue, header::CONTENT_TYPE};
+    ///
     /// let layer = IdempotencyLayer::new(MemoryStore::new()).on_rejection(|why, response| {
+    ///     let json = HeaderValue::from_static("application/json");
+    ///     response.headers_mut().insert(CONTENT_TYPE, json);
     ///     *response.body_mut() = format!(r#"{{"error":"{}"}}"#, why.code()).into();
     /// });
     /// ```

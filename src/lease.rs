@@ -94,6 +94,7 @@ impl Lease {
 
     /// Renews, again and again until the store answers or the lease may be another's.
     pub(crate) async fn renew<S: Store>(&self, store: &S) {
+        let _renewing = UnderWay(&self.renewing);
         let mut pause = self.claim.lease() / 20;
         loop {
             let sent = Instant::now();
@@ -119,7 +120,11 @@ impl Lease {
             runtime::sleep(runtime::jittered(pause)).await;
             pause *= 2;
         }
-        self.renewing.store(false, Ordering::Relaxed);
+    }
+
+    /// Says whether the store may have given the key to another, by our own clock.
+    pub(crate) fn has_lapsed(&self) -> bool {
+        Instant::now() >= *self.valid_until()
     }
 
     /// When a handler is told, a fifth of the lease before another could take over.
@@ -131,5 +136,14 @@ impl Lease {
         self.valid_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A renewal under way, which may end in a panic of the store's.
+struct UnderWay<'a>(&'a AtomicBool);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }

@@ -58,10 +58,12 @@ impl Permits {
         if self.is_draining() {
             return Err(Rejection::Draining);
         }
-        let taken = self.free.try_acquire();
-        taken
-            .map(|taken| self.permit(taken))
-            .map_err(|_| Rejection::Overloaded)
+        let taken = self.free.try_acquire().map_err(|_| Rejection::Overloaded)?;
+        // Asked again: a drain may have come and gone meanwhile.
+        if self.is_draining() {
+            return Err(Rejection::Draining);
+        }
+        Ok(self.permit(taken))
     }
 
     /// Takes a permit as soon as one is free, for a request that waited for another.
@@ -70,8 +72,9 @@ impl Permits {
             return Ok(permit);
         }
         let taken = tokio::select! {
-            taken = timeout_at(deadline, self.free.acquire()) => taken,
+            biased;
             () = self.draining() => return Err(Rejection::Draining),
+            taken = timeout_at(deadline, self.free.acquire()) => taken,
         };
         match taken {
             Ok(Ok(taken)) => Ok(self.permit(taken)),

@@ -233,14 +233,7 @@ impl fmt::Display for Rejection {
     }
 }
 
-impl Error for Rejection {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::InvalidKey(reason) => Some(reason),
-            _ => None,
-        }
-    }
-}
+impl Error for Rejection {}
 
 /// Says whether a request is a gRPC call, and wants a gRPC status for an answer: its content type
 /// is `application/grpc`, with or without a format such as `+proto`.

@@ -1,5 +1,5 @@
 use std::{
-    cmp,
+    cmp, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,16 +16,14 @@ use crate::{
 ///
 /// A handler that blocks its thread must not lose its key while another worker is free, so
 /// renewal happens outside the handler's task. The task sleeps between rounds, a third of a lease
-/// apart, and ends when a round finds nothing to renew: a handler that ends at once costs two
-/// short locks.
-#[derive(Debug)]
+/// apart, and ends when a round finds nothing to renew: while it goes round, a handler that ends at
+/// once costs two short locks.
 pub(crate) struct Renewer<S> {
     store: Arc<S>,
     rounds: Mutex<Vec<Rounds>>,
 }
 
 /// What one runtime renews.
-#[derive(Debug)]
 struct Rounds {
     runtime: Id,
     leases: Slab<Arc<Lease>>,
@@ -39,14 +37,16 @@ pub(crate) struct Renewing<S: Store> {
     place: Option<(Id, usize)>,
 }
 
-impl<S: Store> Renewer<S> {
+impl<S> Renewer<S> {
     pub(crate) const fn new(store: Arc<S>) -> Self {
         Self {
             store,
             rounds: Mutex::new(Vec::new()),
         }
     }
+}
 
+impl<S: Store> Renewer<S> {
     /// Renews a lease, taken at `since`, from now until `ends`.
     pub(crate) fn renew(
         self: &Arc<Self>,
@@ -86,7 +86,7 @@ impl<S: Store> Renewer<S> {
                 all.len() - 1
             });
         let rounds = &mut all[index];
-        let asleep = !std::mem::replace(&mut rounds.awake, true);
+        let asleep = !mem::replace(&mut rounds.awake, true);
         (rounds.leases.insert(lease), asleep)
     }
 
@@ -99,7 +99,7 @@ impl<S: Store> Renewer<S> {
 
     async fn go_round(self: Arc<Self>, runtime: Id, interval: Duration) {
         // A runtime that ends drops this task: should its id come again, so must the task.
-        let _sleep = Sleep {
+        let sleep = Sleep {
             renewer: &self,
             runtime,
         };
@@ -107,7 +107,8 @@ impl<S: Store> Renewer<S> {
             runtime::sleep_until(self.next_round(runtime, interval)).await;
             let leases = self.leases(runtime);
             if leases.is_empty() && self.may_end(runtime) {
-                return;
+                // What it would note is forgotten with the runtime, or its successor's.
+                return mem::forget(sleep);
             }
             for lease in leases {
                 if lease.is_due() {

@@ -38,11 +38,11 @@ pub(crate) fn record(
     record::encode(name, fingerprint, parts.status, &parts.headers, keep, body)
 }
 
-/// Makes the response of a record again.
-pub(crate) fn replay(record: Record) -> Result<Response<Buffered>, Rejection> {
+/// Makes the response of a record again. A gRPC answer is none without its body and trailers.
+pub(crate) fn replay(record: Record, grpc: bool) -> Result<Response<Buffered>, Rejection> {
     let (body, omitted) = match record.body {
         RecordedBody::Whole(body) => (body, false),
-        RecordedBody::Omitted if record.status == StatusCode::SWITCHING_PROTOCOLS => {
+        RecordedBody::Omitted if grpc || record.status == StatusCode::SWITCHING_PROTOCOLS => {
             return Err(Rejection::NotReplayable);
         }
         RecordedBody::Omitted => (Buffered::default(), true),

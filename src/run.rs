@@ -11,6 +11,7 @@ use crate::{
     events,
     fingerprint::Fingerprint,
     key::IdempotencyKey,
+    lease::Lease,
     outcome::{Outcome, grpc_status},
     panics::{self, Panic},
     permits::Permit,
@@ -20,7 +21,7 @@ use crate::{
     runtime::{self, Handle, Instant},
     settle::{Settlement, keep_trying},
     shared::Shared,
-    store::{Acquired, Claim, Completion, Effects, Store},
+    store::{Acquired, Claim, Completion, Effects, Renewal, Store},
 };
 
 /// How a run may begin.
@@ -178,19 +179,21 @@ impl<'a, S: Store> Run<'a, S> {
     /// Settles the claim, or leaves that to a task while the client gets its answer.
     pub(crate) async fn settle(&mut self, settlement: Settlement) -> Result<(), Rejection> {
         let Some((permit, Some(renewing))) = self.held.take() else {
-            self.shared.clean_up(*self.claim, settlement);
+            self.shared.clean_up(*self.claim, settlement, None);
             return Ok(());
         };
-        // Asked before the claim ends: a renewal that finds it ended by us loses nothing.
-        let taken = renewing.lease().is_taken();
+        // The handler has ended: what a renewal finds from now on is no news to anyone.
+        renewing.lease().end();
+        if !settlement.is_final() && self.is_superseded(renewing.lease()).await {
+            events::superseded(self.claim.name());
+            return Err(Rejection::Superseded);
+        }
         match settlement.apply(&*self.shared.store, self.claim).await {
             Ok(Completion::Superseded) => {
                 events::superseded(self.claim.name());
                 Err(Rejection::Superseded)
             }
             Ok(Completion::Undone) => Err(Rejection::StoreUnavailable),
-            // Nothing to record, and another run has the key: its answer counts.
-            Ok(Completion::Kept) if taken && !settlement.is_final() => Err(Rejection::Superseded),
             Ok(Completion::Kept) => Ok(()),
             Err(_) => {
                 self.settle_later(settlement, permit, renewing);
@@ -199,9 +202,17 @@ impl<'a, S: Store> Run<'a, S> {
         }
     }
 
+    /// Says whether the key is another run's, whose answer counts then. A store does not tell that
+    /// when nothing is recorded, so one that may have given the key away is asked.
+    async fn is_superseded(&self, lease: &Lease) -> bool {
+        lease.is_taken()
+            || lease.has_lapsed()
+                && matches!(self.shared.store.renew(self.claim).await, Ok(Renewal::Lost))
+    }
+
     fn settle_later(&mut self, settlement: Settlement, permit: Permit, renewing: Renewing<S>) {
         if !settlement.is_final() {
-            return self.shared.clean_up(*self.claim, settlement);
+            return self.shared.clean_up(*self.claim, settlement, Some(permit));
         }
         // A result is never given up lightly: its claim goes on being renewed until it is saved.
         let Ok(runtime) = Handle::try_current() else {

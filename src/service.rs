@@ -1,5 +1,5 @@
 use std::{
-    mem,
+    fmt, mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -23,8 +23,8 @@ use crate::{
 /// The service that [`IdempotencyLayer`](crate::IdempotencyLayer) makes.
 ///
 /// It forwards a request without a key as it is, and carries out one with a key once. Its error is
-/// the inner service's; refusals are responses. It must be polled inside a tokio runtime.
-#[derive(Debug)]
+/// the inner service's; refusals are responses. It must be polled inside a tokio runtime whose time
+/// driver is on.
 pub struct Idempotency<I, S> {
     inner: I,
     shared: Arc<Shared<S>>,
@@ -77,7 +77,16 @@ where
     }
 }
 
-// Not derived: a store need not be `Clone`.
+// Not derived: a store need be neither `Debug` nor `Clone`.
+impl<I: fmt::Debug, S> fmt::Debug for Idempotency<I, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idempotency")
+            .field("inner", &self.inner)
+            .field("settings", &self.shared.settings)
+            .finish()
+    }
+}
+
 impl<I: Clone, S> Clone for Idempotency<I, S> {
     fn clone(&self) -> Self {
         Self {

@@ -12,6 +12,7 @@ use crate::{
 
 /// Says what happens to a keyed request when the store cannot be reached before its handler ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum StoreFailure {
     /// The request is refused with 503 `store-unavailable`; nothing runs.
     #[default]

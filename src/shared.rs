@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     body::Buffered,
-    permits::{Permits, Waiting},
+    permits::{Permit, Permits, Waiting},
     rejection::Rejection,
     renewer::Renewer,
     runtime::{self, Handle, Instant},
@@ -16,7 +16,6 @@ use crate::{
 };
 
 /// What all services of one layer share.
-#[derive(Debug)]
 pub(crate) struct Shared<S> {
     pub(crate) settings: Settings,
     pub(crate) store: Arc<S>,
@@ -72,7 +71,9 @@ impl<S: Store> Shared<S> {
     }
 
     /// Settles a claim that nobody waits for, if the store made it, within its lease.
-    pub(crate) fn clean_up(&self, claim: Claim, settlement: Settlement) {
+    ///
+    /// A permit is kept until then where a drain is to wait for it.
+    pub(crate) fn clean_up(&self, claim: Claim, settlement: Settlement, permit: Option<Permit>) {
         let (Ok(runtime), Ok(place)) = (
             Handle::try_current(),
             Arc::clone(&self.cleanups).try_acquire_owned(),
@@ -83,7 +84,7 @@ impl<S: Store> Shared<S> {
         let until = Instant::now() + claim.lease();
         runtime::spawn(&runtime, async move {
             keep_trying(&*store, &claim, &settlement, until).await;
-            drop(place);
+            drop((place, permit));
         });
     }
 }
@@ -95,7 +96,8 @@ impl<S> Clone for Shared<S> {
             settings: self.settings.clone(),
             store: Arc::clone(&self.store),
             permits: Arc::clone(&self.permits),
-            renewer: Arc::clone(&self.renewer),
+            // Its rounds keep the pace of one lease, and this copy is about to be set up anew.
+            renewer: Arc::new(Renewer::new(Arc::clone(&self.store))),
             cleanups: Arc::clone(&self.cleanups),
             warned: Arc::clone(&self.warned),
         }

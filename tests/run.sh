@@ -16,7 +16,10 @@ need() {
   fi
 }
 
-need cargo cargo
+command -v cargo >/dev/null || {
+  echo "tests/run.sh: cargo is missing: install Rust (https://rustup.rs)" >&2
+  exit 1
+}
 need curl curl
 
 cargo test --workspace --all-features --locked --lib --bins --examples --tests

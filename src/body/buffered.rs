@@ -1,16 +1,17 @@
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 
-/// A body, or the beginning of one, in memory: its chunks as they came, never copied.
+/// A body, or the beginning of one, in memory: its chunks as they came, none copied but the small
+/// ones of a body in many pieces.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Buffered {
     /// Most bodies are one chunk, which then costs no allocation here.
@@ -20,6 +21,9 @@ pub(crate) struct Buffered {
     /// Boxed: few bodies have any, and every exchange holds two of these.
     trailers: Option<Box<HeaderMap>>,
 }
+
+/// The pieces of a body that are copied, so that they do not each keep a buffer of their own.
+const SMALL: usize = 4096;
 
 /// How the reading of a body ended.
 pub(crate) enum Read<E> {
@@ -45,29 +49,40 @@ impl Buffered {
         B: Body<Data = Bytes>,
     {
         let mut read = Self::default();
+        let mut small = BytesMut::new();
         if body.size_hint().lower() > limit as u64 {
             return Read::TooLarge(read);
         }
-        while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-            match frame {
-                Ok(frame) => read.push(frame),
-                Err(error) => return Read::Failed(read, error),
+        let end = loop {
+            match body.as_mut().frame().await {
+                Some(Ok(frame)) => read.push(frame, &mut small),
+                Some(Err(error)) => break Some(error),
+                None => break None,
             }
             if read.len > limit {
+                read.flush(&mut small);
                 return Read::TooLarge(read);
             }
+        };
+        read.flush(&mut small);
+        match end {
+            Some(error) => Read::Failed(read, error),
+            None => Read::Whole(read),
         }
-        Read::Whole(read)
     }
 
-    fn push(&mut self, frame: Frame<Bytes>) {
+    /// Takes in a frame; small pieces are put together first, or a body sent byte by byte would
+    /// take many times its length.
+    fn push(&mut self, frame: Frame<Bytes>, small: &mut BytesMut) {
         match frame.into_data() {
-            Ok(data) if data.is_empty() => {}
             Ok(data) => {
                 self.len += data.len();
                 if self.first.is_empty() {
                     self.first = data;
+                } else if data.len() < SMALL {
+                    small.extend_from_slice(&data);
                 } else {
+                    self.flush(small);
                     self.rest.push_back(data);
                 }
             }
@@ -76,6 +91,12 @@ impl Buffered {
                     self.trailers.get_or_insert_default().extend(trailers);
                 }
             }
+        }
+    }
+
+    fn flush(&mut self, small: &mut BytesMut) {
+        if !small.is_empty() {
+            self.rest.push_back(small.split().freeze());
         }
     }
 

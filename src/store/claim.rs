@@ -144,6 +144,7 @@ impl fmt::Debug for Claimed {
 
 /// A claim that was acquired.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Acquired {
     /// Grows with every owner of one key, from 1: a resource that remembers the highest it has
     /// seen can refuse a late writer.

@@ -37,7 +37,8 @@ impl MemoryStoreBuilder {
         self
     }
 
-    /// Lets records older than this make room for new keys at the bound, oldest first.
+    /// Lets records older than this make room for new keys at the bound, roughly in the
+    /// order in which they would have expired.
     ///
     /// A retry that comes later than that may run again. Choose more than the time for which
     /// clients go on retrying. [`MemoryStore::evicted`] counts what went early.

@@ -3,7 +3,7 @@ use http::{HeaderValue, Request, header};
 
 use crate::support::{
     scene::Scene,
-    wire::{REFUSALS, Wire, answers, defaults, keyed, response},
+    wire::{REFUSALS, TestLayer, Wire, answers, defaults, keyed, response},
 };
 
 fn as_grpc(mut request: Request<Body>) -> Request<Body> {
@@ -80,5 +80,18 @@ async fn only_grpc_itself_gets_a_grpc_status() {
             let has_status = answer.headers.contains_key("grpc-status");
             assert_eq!(has_status, is_grpc, "{content_type:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_answer_that_was_too_long_to_record_is_not_replayed_as_half_of_one() {
+    let setup = |layer: TestLayer| layer.max_response_bytes(8);
+    for wire in Wire::both(setup, answers(|| response(200, "longer than eight bytes"))) {
+        let first = wire.send(as_grpc(keyed("key"))).await;
+        assert_eq!(first.text(), "longer than eight bytes");
+        wire.send(as_grpc(keyed("key")))
+            .await
+            .assert_grpc_refused("not-replayable");
+        assert_eq!(wire.runs(), 1);
     }
 }

@@ -10,7 +10,7 @@ use axum::{Router, body::Body, routing::post};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_idempotency::{IdempotencyContext, IdempotencyLayer, RequestBody, ResponseBody};
 
@@ -205,4 +205,29 @@ async fn a_keyed_request_reaches_the_handler_whole_with_its_fields_and_trailers(
         answer.into_body().collect().await.unwrap().to_bytes(),
         "amount=1"
     );
+}
+
+#[tokio::test]
+async fn a_body_in_ten_thousand_pieces_reaches_the_handler_in_few_and_whole() {
+    let pieces: Vec<_> = (0..10_000_u32)
+        .map(|index| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![(index % 251) as u8]))))
+        .collect();
+    let sent: Vec<_> = (0..10_000_u32).map(|index| (index % 251) as u8).collect();
+    let handler = service_fn(move |request: Request<RequestBody<_>>| {
+        let sent = sent.clone();
+        async move {
+            let (mut body, mut received, mut frames) = (request.into_body(), Vec::new(), 0);
+            while let Some(frame) = body.frame().await {
+                received.extend_from_slice(&frame.unwrap().into_data().unwrap());
+                frames += 1;
+            }
+            assert!(received == sent, "the bytes are others");
+            Ok::<_, Infallible>(Response::new(Full::from(frames.to_string())))
+        }
+    });
+    let service = IdempotencyLayer::new(FaultyStore::default()).layer(handler);
+    let body = StreamBody::new(futures_util::stream::iter(pieces));
+    let answer = service.oneshot(keyed("key").map(|_| body)).await.unwrap();
+    let frames = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(frames, "2");
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::body::Body;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -9,12 +9,13 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower_idempotency::IdempotencyContext;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_idempotency::{IdempotencyContext, IdempotencyLayer, RequestBody};
 
 use crate::support::{
-    faulty_store::{DOWN, Fault, Op},
+    faulty_store::{DOWN, Fault, FaultyStore, Op},
     scene::{asked, obedient},
-    wire::{Gate, TestLayer, Wire, defaults, keyed, response, until},
+    wire::{Gate, TestLayer, Wire, defaults, keyed, response, until, with},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -190,8 +191,14 @@ async fn a_handler_is_renewed_for_no_longer_than_max_execution_and_told_when_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_token_of_a_run_whose_key_was_taken_over_fires_with_the_next_renewal() {
-    for (status, settlement) in [("503", Op::Release), ("500", Op::Abandon)] {
+async fn a_run_whose_key_was_taken_over_is_superseded_whether_or_not_a_renewal_told_it() {
+    let cases = [
+        ("503", Op::Release, true),
+        ("500", Op::Abandon, true),
+        ("503", Op::Release, false),
+        ("500", Op::Abandon, false),
+    ];
+    for (status, settlement, told) in cases {
         let gate = Gate::default();
         let late = {
             let gate = gate.clone();
@@ -212,10 +219,12 @@ async fn the_token_of_a_run_whose_key_was_taken_over_fires_with_the_next_renewal
         sleep(LEASE + SECOND).await;
         assert_eq!(wire.send(keyed("key")).await.text(), "paid");
         wire.store.heal();
-        sleep(LEASE).await;
+        if told {
+            sleep(LEASE).await;
+        }
         gate.open();
         running.await.unwrap().assert_refused("superseded");
-        assert_eq!(wire.store.count(settlement), 1, "which changes nothing");
+        assert_eq!(wire.store.count(settlement), 0, "it is not its own to end");
         assert!(wire.send(keyed("key")).await.is_replay());
     }
 }
@@ -263,4 +272,26 @@ async fn the_shortest_and_the_longest_durations_work() {
             until(|| wire.drain.in_flight() == 0).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_a_layer_with_another_lease_is_renewed_at_its_own_pace() {
+    let store = FaultyStore::default();
+    let base = IdempotencyLayer::new(store.clone());
+    let handler = service_fn(async |request: Request<RequestBody<Body>>| {
+        let seconds = request.headers()["x-seconds"].to_str().unwrap().parse();
+        sleep(seconds.unwrap_or(0) * SECOND).await;
+        Ok::<_, Infallible>(response(201, "worked"))
+    });
+    let slow = base.clone().lease(60 * SECOND).layer(handler);
+    let quick = base.lease(3 * SECOND).layer(handler);
+
+    let slow = tokio::spawn(slow.oneshot(with(keyed("slow"), "x-seconds", "10")));
+    until(|| store.count(Op::Claim) == 1).await;
+    quick
+        .oneshot(with(keyed("quick"), "x-seconds", "5"))
+        .await
+        .unwrap();
+    assert_eq!(store.count(Op::Renew), 4, "every second of five");
+    slow.await.unwrap().unwrap();
 }

@@ -1,13 +1,26 @@
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use axum::body::Body;
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Request;
 use tokio::{
     task::JoinHandle,
     time::{Instant, advance, sleep},
 };
-use tower_idempotency::UnknownOutcome;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_idempotency::{
+    Fingerprint, IdempotencyLayer, RecordName, RequestBody, Store, UnknownOutcome,
+    store::{Changed, Claim, Claimed, Completion, Effects, Renewal, StoreError},
+};
 
 use crate::support::{
     faulty_store::{DOWN, Fault, Op},
@@ -297,4 +310,60 @@ async fn a_client_that_leaves_while_its_claim_is_under_way_does_not_go_on_waitin
         assert!(waiter.await.unwrap().is_replay());
     }
     advance(MAX).await;
+}
+
+/// A store in which another holds every key for ever, and says so again and again.
+#[derive(Clone, Default)]
+struct AlwaysHeld(Arc<AtomicUsize>);
+
+#[async_trait]
+impl Store for AlwaysHeld {
+    async fn claim(
+        &self,
+        _: &Claim,
+        _: &Fingerprint,
+        _: UnknownOutcome,
+    ) -> Result<Claimed, StoreError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Claimed::Held {
+            fingerprint: None,
+            left: Some(Duration::MAX),
+        })
+    }
+
+    async fn renew(&self, _: &Claim) -> Result<Renewal, StoreError> {
+        Ok(Renewal::Lost)
+    }
+
+    async fn complete(&self, _: &Claim, _: Bytes, _: Effects) -> Result<Completion, StoreError> {
+        Ok(Completion::Superseded)
+    }
+
+    async fn release(&self, _: &Claim) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn abandon(&self, _: &Claim) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn changed(&self, _: &RecordName) -> Changed {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_wakes_for_nothing_and_for_ever_is_asked_no_oftener_than_every_five_milliseconds()
+ {
+    let store = AlwaysHeld::default();
+    let layer = IdempotencyLayer::new(store.clone()).wait(Duration::from_secs(1));
+    let service = layer.layer(service_fn(async |_: Request<RequestBody<Body>>| {
+        Ok::<_, Infallible>(response(201, "never"))
+    }));
+    let refused = service.oneshot(keyed("key")).await.unwrap();
+    Answer::read(refused.map(Body::new))
+        .await
+        .assert_refused("in-flight");
+    let asked = store.0.load(Ordering::Relaxed);
+    assert!((100..=205).contains(&asked), "asked {asked} times");
 }
