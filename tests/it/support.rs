@@ -1,6 +1,9 @@
 //! What the tests share.
 
 pub(crate) mod faulty_store;
+#[cfg(feature = "redis")]
+#[allow(dead_code, reason = "each use is a test's own")]
+pub(crate) mod redis;
 pub(crate) mod scene;
 pub(crate) mod sockets;
 pub(crate) mod wire;
