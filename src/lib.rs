@@ -35,6 +35,8 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
+//! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster | |
+//! | `redis-tls` | the same over TLS (rustls) | |
 //! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
 //! | `testing` | the conformance suite for stores | |
 
@@ -89,6 +91,9 @@ pub use self::{
     settings::StoreFailure,
     store::{Effects, MemoryStore, Store},
 };
+
+#[cfg(feature = "redis")]
+pub use self::store::RedisStore;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

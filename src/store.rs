@@ -24,8 +24,14 @@ use http::Extensions;
 use crate::{fingerprint::Fingerprint, outcome::UnknownOutcome, record_name::RecordName};
 
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
-pub use memory::{MemoryStore, MemoryStoreBuilder};
+pub use self::memory::{MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    ConnectError, ConnectErrorKind, RedisStore, RedisStoreBuilder, UnsafeSettings,
+};
 
 /// Keeps claims and records.
 ///

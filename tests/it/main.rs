@@ -2,6 +2,8 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+#[cfg(feature = "redis")]
+mod redis;
 mod sockets;
 #[cfg(feature = "testing")]
 mod store_conformance;
