@@ -1,10 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{
-    Client, IntoConnectionInfo, ProtocolVersion,
-    aio::ConnectionLike,
-    cluster::ClusterClientBuilder,
-    sentinel::SentinelClient,
+    Client, IntoConnectionInfo, ProtocolVersion, aio::ConnectionLike,
+    cluster::ClusterClientBuilder, sentinel::SentinelClient,
 };
 
 use super::{
@@ -126,7 +124,10 @@ impl RedisStoreBuilder {
     /// # Errors
     ///
     /// A [`ConnectError`] if no Sentinel or no master answers, or its settings are refused.
-    pub async fn connect_sentinel(self, client: SentinelClient) -> Result<RedisStore, ConnectError> {
+    pub async fn connect_sentinel(
+        self,
+        client: SentinelClient,
+    ) -> Result<RedisStore, ConnectError> {
         let patience = self.patience();
         self.connect_one(Connector::to_sentinel(client, patience))
             .await
@@ -239,14 +240,17 @@ impl RedisStoreBuilder {
             .await
             .map_err(ConnectError::unreachable)?;
         match findings.unsafe_now.first() {
-            Some(first) if self.unsafe_settings == UnsafeSettings::Refuse => Err(
-                ConnectError::new(ConnectErrorKind::Unsafe, first, None),
-            ),
+            Some(first) if self.unsafe_settings == UnsafeSettings::Refuse => {
+                Err(ConnectError::new(ConnectErrorKind::Unsafe, first, None))
+            }
             _ => Ok(findings),
         }
     }
 
-    fn replicas(&self, connector: Option<Arc<Connector>>) -> Result<Option<Replicas>, ConnectError> {
+    fn replicas(
+        &self,
+        connector: Option<Arc<Connector>>,
+    ) -> Result<Option<Replicas>, ConnectError> {
         match (self.wait_replicas, connector) {
             (0, _) => Ok(None),
             (wanted, Some(connector)) => {

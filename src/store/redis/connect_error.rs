@@ -36,7 +36,11 @@ impl ConnectError {
     }
 
     pub(super) fn invalid(source: RedisError) -> Self {
-        Self::new(ConnectErrorKind::Invalid, "these settings are no use", Some(source))
+        Self::new(
+            ConnectErrorKind::Invalid,
+            "these settings are no use",
+            Some(source),
+        )
     }
 
     pub(super) fn unreachable(source: RedisError) -> Self {

@@ -88,10 +88,7 @@ impl Waiting {
     pub(super) fn watch(&self, start: impl FnOnce(Arc<Notify>) -> JoinHandle<()>) {
         let mut keys = self.keys.lock();
         if let Some(watched) = keys.get_mut(&self.key)
-            && watched
-                .watcher
-                .as_ref()
-                .is_none_or(JoinHandle::is_finished)
+            && watched.watcher.as_ref().is_none_or(JoinHandle::is_finished)
         {
             watched.watcher = Some(start(Arc::clone(&watched.look)));
         }

@@ -68,7 +68,10 @@ const TOO_SHORT: Duration = Duration::from_millis(500);
 
 impl Link {
     /// Connects, and keeps the connection until the link is dropped.
-    pub(super) async fn connect(connector: Arc<Connector>, patience: Duration) -> RedisResult<Self> {
+    pub(super) async fn connect(
+        connector: Arc<Connector>,
+        patience: Duration,
+    ) -> RedisResult<Self> {
         let (connection, address) = connector.connect().await?;
         let shared = Arc::new(Shared {
             connector,

@@ -112,9 +112,11 @@ impl Waiter {
         };
         let mut wait = pipe();
         wait.cmd("EVAL").arg(MARK).arg(1).arg(&self.marker).ignore();
-        wait.add_command(cmd("WAIT"))
-            .arg(self.wanted)
-            .arg(u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX).max(1));
+        wait.add_command(cmd("WAIT")).arg(self.wanted).arg(
+            u64::try_from(self.deadline.as_millis())
+                .unwrap_or(u64::MAX)
+                .max(1),
+        );
         let answer = wait.query_async::<(usize,)>(connection);
         let late = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
         let answer = runtime::timeout(self.deadline * 2, answer).await;

@@ -32,6 +32,8 @@ pub(super) struct Findings {
     /// What loses keys in a crash, and what could not be seen.
     pub(super) unsafe_in_a_crash: Vec<String>,
     pub(super) is_cluster: bool,
+    /// Whether nothing is appended to a file, however often.
+    keeps_nothing: bool,
 }
 
 impl Findings {
@@ -39,7 +41,9 @@ impl Findings {
     pub(super) async fn of(server: &Server, until: Instant) -> RedisResult<Self> {
         let mut findings = Self::default();
         match nodes(server.send(&cmd("INFO"), until).await) {
-            Ok(nodes) => nodes.iter().for_each(|info| findings.look_at(&fields(info))),
+            Ok(nodes) => nodes
+                .iter()
+                .for_each(|info| findings.look_at(&fields(info))),
             Err(error) if is_refusal(&error) => findings.unsafe_in_a_crash.push(
                 "INFO is forbidden: whether the server evicts, is a replica or keeps nothing on \
                  disk could not be checked; it needs maxmemory-policy noeviction, appendonly yes \
@@ -48,13 +52,19 @@ impl Findings {
             ),
             Err(error) => return Err(error),
         }
+        if findings.keeps_nothing {
+            return Ok(findings);
+        }
         let mut fsync = cmd("CONFIG");
         fsync.arg("GET").arg("appendfsync");
         match server.send(&fsync, until).await {
             Ok(settings) => {
                 let mut policies = Vec::new();
                 collect(&settings, &mut policies);
-                if policies.iter().any(|policy| policy == "everysec" || policy == "no") {
+                if policies
+                    .iter()
+                    .any(|policy| policy == "everysec" || policy == "no")
+                {
                     findings.add_in_a_crash(
                         "appendfsync is not always: a crash of the server forgets what it \
                          acknowledged last, and those keys run again; set appendfsync always",
@@ -97,10 +107,13 @@ impl Findings {
         }
         match field("aof_enabled") {
             Some("1") => {}
-            Some(_) => self.add_in_a_crash(
-                "appendonly is no: a restart of the server forgets what it acknowledged, and those \
-                 keys run again; set appendonly yes and appendfsync always",
-            ),
+            Some(_) => {
+                self.keeps_nothing = true;
+                self.add_in_a_crash(
+                    "appendonly is no: a restart of the server forgets what it acknowledged, and \
+                     those keys run again; set appendonly yes and appendfsync always",
+                );
+            }
             None => self.add_in_a_crash(
                 "the server does not tell whether appendonly is yes: if not, a restart forgets \
                  what it acknowledged",
@@ -125,7 +138,10 @@ fn add(findings: &mut Vec<String>, finding: &str) {
 
 /// Returns whether the server answered, but does not want to tell.
 fn is_refusal(error: &RedisError) -> bool {
-    !error.is_io_error() && error.code().is_some_and(|code| code == "NOPERM" || code == "ERR")
+    !error.is_io_error()
+        && error
+            .code()
+            .is_some_and(|code| code == "NOPERM" || code == "ERR")
 }
 
 /// Returns the answer of each node: a cluster gives them by their addresses.

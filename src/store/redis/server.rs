@@ -64,7 +64,9 @@ impl Server {
             Self::One(link) => link,
             Self::Many(connection) => {
                 let answer = runtime::timeout_at(until, connection.send(command)).await;
-                return answer.unwrap_or_else(|_| Err(late())).and_then(Value::extract_error);
+                return answer
+                    .unwrap_or_else(|_| Err(late()))
+                    .and_then(Value::extract_error);
             }
         };
         let mut connected = link.connected(until).await?;

@@ -108,7 +108,11 @@ impl Watching {
     async fn owner(&self, key: &Key) -> Option<Option<OwnerToken>> {
         let mut range = cmd("GETRANGE");
         range.arg(key.as_bytes()).arg(0).arg(OWNER_END - 1);
-        match self.server.send(&range, Instant::now() + self.deadline).await {
+        match self
+            .server
+            .send(&range, Instant::now() + self.deadline)
+            .await
+        {
             Ok(Value::BulkString(value)) => Some(value::owner(&value)),
             _ => None,
         }
