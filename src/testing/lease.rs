@@ -29,7 +29,9 @@ pub(super) async fn claims_lapse(subject: Subject) -> Checked {
     let owner = subject.owner().lasting(lease, LONG);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
+    let held = Instant::now();
     subject.pass_until(start, 1).await;
+    let surely_passed = held.elapsed();
     let seen = look_again(&subject, &owner).await;
     subject.in_time(start, 2)?;
     expect(rule, &Answer::held(), &seen)?;
@@ -44,7 +46,7 @@ pub(super) async fn claims_lapse(subject: Subject) -> Checked {
     } = seen
     {
         // A client may not reckon with more time than there is; its clock may be coarse.
-        let most = lease.saturating_sub(subject.unit) + Duration::from_millis(10);
+        let most = lease.saturating_sub(surely_passed) + Duration::from_millis(10);
         if left > most || left.is_zero() {
             let rule = "a held claim tells the time that is left of its lease";
             let expected = format!("at most {most:?}");
