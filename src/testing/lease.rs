@@ -35,7 +35,7 @@ pub(super) async fn claims_lapse(subject: Subject) -> Checked {
     let seen = look_again(&subject, &owner).await;
     subject.in_time(start, 2)?;
     expect(rule, &Answer::held(), &seen)?;
-    subject.pass_until(start + subject.unit / 2, 2).await;
+    subject.pass_until(held + subject.unit / 2, 2).await;
     expect(
         rule,
         Answer::Unknown(owner.fingerprint),
@@ -83,12 +83,15 @@ pub(super) async fn renewal_moves_the_deadline(subject: Subject) -> Checked {
     subject.pass_until(start, 2).await;
     let renewed = Instant::now();
     expect(rule, RENEWED, subject.renew(1, &owner).await)?;
+    let surely_renewed = Instant::now();
     subject.in_time(start, 3)?;
     subject.pass_until(start + subject.unit / 2, 3).await;
     let seen = look_again(&subject, &owner).await;
     subject.in_time(renewed, 3)?;
     expect(rule, Answer::held(), seen)?;
-    subject.pass_until(Instant::now(), 2).await;
+    subject
+        .pass_until(surely_renewed + subject.unit / 2, 3)
+        .await;
     expect(
         rule,
         Answer::Unknown(owner.fingerprint),
@@ -118,11 +121,12 @@ pub(super) async fn a_lapsed_claim_expires(subject: Subject) -> Checked {
     let owner = subject.owner().lasting(subject.unit, subject.unit * 2);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
-    subject.pass_until(start, 2).await;
+    let held = Instant::now();
+    subject.pass_until(held + subject.unit / 2, 1).await;
     let seen = look_again(&subject, &owner).await;
     subject.in_time(start, 3)?;
     expect(rule, Answer::Unknown(owner.fingerprint), seen)?;
-    subject.pass_until(start + subject.unit / 2, 3).await;
+    subject.pass_until(held + subject.unit / 2, 3).await;
     expect(
         rule,
         Answer::Renewal(Renewal::Lost),
