@@ -1,4 +1,11 @@
 //! The Redis store, on servers of the tests' own.
 
+mod acl;
+mod cancelled;
+mod claims;
 #[cfg(feature = "testing")]
 mod conformance;
+mod connection;
+mod operations;
+mod settings;
+mod wakeups;

@@ -229,5 +229,7 @@ pub(crate) fn command(port: u16, words: &[&str]) -> std::io::Result<String> {
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    let answer = String::from_utf8_lossy(&answer);
+    // What `QUIT` is answered.
+    Ok(answer.strip_suffix("+OK\r\n").unwrap_or(&answer).to_owned())
 }
