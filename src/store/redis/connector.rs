@@ -1,8 +1,10 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisResult,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError,
+    RedisResult, Value,
     aio::MultiplexedConnection,
+    cmd,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
     sentinel::SentinelClient,
 };
@@ -49,9 +51,14 @@ impl Connector {
             .set_pipeline_buffer_size(QUEUE);
         self.in_time(async {
             let client = self.client().await?;
-            let connection = client
+            let mut connection = client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await?;
+            // A server that hangs lets itself be connected to. Any answer will do.
+            match cmd("PING").query_async::<Value>(&mut connection).await {
+                Err(error) if is_broken(&error) => return Err(error),
+                _ => {}
+            }
             Ok((connection, client.get_connection_info().addr().clone()))
         })
         .await
@@ -98,6 +105,11 @@ impl fmt::Debug for Connector {
     }
 }
 
+/// Returns whether the connection has no more use after this error.
+pub(super) fn is_broken(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error()
+}
+
 /// Settings that notice a dead peer, and that do not hold back what is written.
 pub(super) fn tcp_settings() -> TcpSettings {
     const IDLE: Duration = Duration::from_secs(10);
@@ -117,7 +129,11 @@ pub(super) fn open(url: &str) -> RedisResult<Client> {
     Client::open(info(url)?)
 }
 
-pub(super) fn info(url: &str) -> RedisResult<ConnectionInfo> {
-    let info = redis::IntoConnectionInfo::into_connection_info(url)?;
-    Ok(info.set_tcp_settings(tcp_settings()))
+fn info(url: &str) -> RedisResult<ConnectionInfo> {
+    let info = url.into_connection_info()?;
+    // Older servers do not know that command, and not every user may call it.
+    let settings = info.redis_settings().clone().set_skip_set_lib_name();
+    Ok(info
+        .set_redis_settings(settings)
+        .set_tcp_settings(tcp_settings()))
 }

@@ -14,7 +14,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{connector::Connector, down::Down};
+use super::{
+    connector::{Connector, is_broken},
+    down::Down,
+};
 use crate::{
     events,
     runtime::{self, Instant},
@@ -235,9 +238,4 @@ impl Shared {
             pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
-}
-
-/// Returns whether the connection has no more use after this error.
-pub(super) fn is_broken(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error()
 }

@@ -5,10 +5,7 @@ use redis::{
     aio::ConnectionLike,
 };
 
-use super::{
-    link::{Link, is_broken},
-    script::Call,
-};
+use super::{connector::is_broken, link::Link, script::Call};
 use crate::{
     runtime::{self, Instant},
     store::{StoreError, StoreErrorKind},
@@ -90,11 +87,21 @@ fn late() -> RedisError {
 
 /// A server that has become a replica is left for the one that was made master.
 fn is_demoted(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+    code(error) == Some("READONLY")
+}
+
+/// Returns the word that says what went wrong. Redis 6.2 tells where in the script first.
+fn code(error: &RedisError) -> Option<&str> {
+    let code = error.code()?;
+    if !code.starts_with("@user_script") {
+        return Some(code);
+    }
+    let (_, message) = error.detail()?.split_once('-')?;
+    message.split(' ').next()
 }
 
 fn failed(error: RedisError) -> StoreError {
-    let kind = match error.code() {
+    let kind = match code(&error) {
         Some("OOM") => StoreErrorKind::Full,
         Some("WRONGTYPE") => StoreErrorKind::Corrupt,
         _ => StoreErrorKind::Unavailable,

@@ -4,8 +4,7 @@ use tokio::time::timeout;
 use tower_idempotency::{RedisStore, Store, store::Renewal};
 
 use super::claims::{
-    acquire, assert_acquired, assert_record, complete, documented, fresh, leased,
-    rival,
+    acquire, assert_acquired, assert_record, complete, documented, fresh, leased, rival,
 };
 use crate::support::redis::RedisServer;
 
@@ -23,8 +22,13 @@ fn documented_rules() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_user_can_do_all_there_is_to_do() {
-    let server = RedisServer::durable();
-    let url = user(&server, &documented_rules());
+    for server in RedisServer::of_every_version() {
+        all_there_is(&server).await;
+    }
+}
+
+async fn all_there_is(server: &RedisServer) {
+    let url = user(server, &documented_rules());
     let store = RedisStore::connect(&url).await.unwrap();
     let waiter = RedisStore::connect(&url).await.unwrap();
     assert_eq!(store.warnings(), [""; 0]);
@@ -48,7 +52,8 @@ async fn the_documented_user_can_do_all_there_is_to_do() {
     let pushed = Duration::from_millis(400);
     timeout(pushed, changed).await.unwrap().unwrap();
     assert_record(acquire(&store, &set_back).await, b"r");
-    assert_eq!(server.lines(&["ACL", "LOG"]), [""; 0]);
+    let refused = server.lines(&["ACL", "LOG"]);
+    assert_eq!(refused, [""; 0], "{}", server.version());
 }
 
 /// Every right of the user is needed for something: what, its name says.

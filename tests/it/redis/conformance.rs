@@ -1,5 +1,3 @@
-use std::env;
-
 use tower_idempotency::{
     RedisStore,
     testing::{Capabilities, conformance},
@@ -7,31 +5,23 @@ use tower_idempotency::{
 
 use crate::support::redis::RedisServer;
 
-async fn keeps_its_contract(server: &RedisServer) {
-    let url = server.url();
-    conformance(
-        || async { RedisStore::connect(&url).await.unwrap() },
-        Capabilities::durable(),
-    )
-    .await
-    .unwrap();
+async fn keeps_its_contract(url: &str, server: &RedisServer) {
+    let factory = || async { RedisStore::connect(url).await.unwrap() };
+    let kept = conformance(factory, Capabilities::durable()).await;
+    kept.unwrap_or_else(|violations| panic!("{}: {violations}", server.version()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_redis_store_keeps_its_contract() {
-    keeps_its_contract(&RedisServer::start()).await;
+async fn the_redis_store_keeps_its_contract_on_every_version() {
+    for server in RedisServer::of_every_version() {
+        keeps_its_contract(&server.url(), &server).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_redis_store_keeps_its_contract_on_a_unix_socket() {
     let server = RedisServer::start();
-    let url = server.unix_url();
-    conformance(
-        || async { RedisStore::connect(&url).await.unwrap() },
-        Capabilities::durable(),
-    )
-    .await
-    .unwrap();
+    keeps_its_contract(&server.unix_url(), &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,16 +38,4 @@ async fn the_redis_store_keeps_its_contract_over_a_connection_of_the_users() {
     )
     .await
     .unwrap();
-}
-
-/// The servers of other versions that `REDIS_SERVERS` names, with colons between.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_redis_store_keeps_its_contract_on_the_servers_of_other_versions() {
-    for program in env::var("REDIS_SERVERS")
-        .iter()
-        .flat_map(|it| it.split(':'))
-    {
-        println!("{program}");
-        keeps_its_contract(&RedisServer::of(program, &[])).await;
-    }
 }

@@ -141,8 +141,14 @@ async fn a_server_that_forgot_the_scripts_is_told_them_again() {
 
 #[tokio::test]
 async fn at_the_memory_bound_new_claims_are_refused_and_everything_else_goes_on() {
-    let server = RedisServer::start();
-    let store = on(&server).await;
+    for server in RedisServer::of_every_version() {
+        println!("{}", server.version());
+        at_the_memory_bound(&server).await;
+    }
+}
+
+async fn at_the_memory_bound(server: &RedisServer) {
+    let store = on(server).await;
     let [held, released, abandoned, renewed, taken_over] = [(); 5].map(|()| fresh());
     for claim in [&held, &released, &abandoned, &renewed] {
         assert_acquired(acquire(&store, claim).await, 1);
@@ -195,15 +201,21 @@ async fn scripts_are_told_to_a_server_that_is_out_of_memory() {
 
 #[tokio::test]
 async fn what_is_not_ours_under_a_key_is_corrupt_and_stays_as_it_was() {
-    let server = RedisServer::start();
-    let store = on(&server).await;
+    for server in RedisServer::of_every_version() {
+        println!("{}", server.version());
+        what_is_not_ours(&server).await;
+    }
+}
+
+async fn what_is_not_ours(server: &RedisServer) {
+    let store = on(server).await;
     let (claim, other) = (fresh(), fresh());
     assert_acquired(acquire(&store, &claim).await, 1);
     let key = only_key(&server).await;
-    let held = value(&server, &key).await;
+    let held = value(server, &key).await;
     assert_acquired(acquire(&store, &other).await, 1);
     complete(&store, &other, b"somebody else's").await.unwrap();
-    let other_key = match raw(&server, redis::cmd("KEYS").arg("*")).await {
+    let other_key = match raw(server, redis::cmd("KEYS").arg("*")).await {
         redis::Value::Array(keys) => keys
             .into_iter()
             .find_map(|it| match it {
@@ -216,7 +228,7 @@ async fn what_is_not_ours_under_a_key_is_corrupt_and_stays_as_it_was() {
     let newer_version = [b"\x02", &held[1..]].concat();
     let no_state = [b"\x01Z", &held[2..]].concat();
     let values = [
-        value(&server, &other_key).await,
+        value(server, &other_key).await,
         newer_version,
         no_state,
         b"x".to_vec(),
@@ -224,15 +236,15 @@ async fn what_is_not_ours_under_a_key_is_corrupt_and_stays_as_it_was() {
         held[..20].to_vec(),
     ];
     for foreign in values {
-        raw(&server, redis::cmd("SET").arg(&key).arg(&foreign)).await;
+        raw(server, redis::cmd("SET").arg(&key).arg(&foreign)).await;
         all_are_corrupt(&store, &claim).await;
-        assert_eq!(value(&server, &key).await, foreign);
+        assert_eq!(value(server, &key).await, foreign);
     }
-    raw(&server, redis::cmd("DEL").arg(&key)).await;
-    raw(&server, redis::cmd("LPUSH").arg(&key).arg("x")).await;
+    raw(server, redis::cmd("DEL").arg(&key)).await;
+    raw(server, redis::cmd("LPUSH").arg(&key).arg("x")).await;
     all_are_corrupt(&store, &claim).await;
     assert_eq!(
-        raw(&server, redis::cmd("LLEN").arg(&key)).await,
+        raw(server, redis::cmd("LLEN").arg(&key)).await,
         redis::Value::Int(1)
     );
 }

@@ -41,6 +41,17 @@ impl RedisServer {
         Self::of("redis-server", args)
     }
 
+    /// Starts a durable server of every version there is: the system's, and those that
+    /// `REDIS_SERVERS` names, with colons between.
+    pub(crate) fn of_every_version() -> Vec<Self> {
+        let others = std::env::var("REDIS_SERVERS").unwrap_or_default();
+        let others = others.split(':').filter(|program| !program.is_empty());
+        std::iter::once("redis-server")
+            .chain(others)
+            .map(|program| Self::of(program, &["--appendonly", "yes", "--appendfsync", "always"]))
+            .collect()
+    }
+
     /// Starts a program that takes `redis-server`'s arguments, and waits until it answers.
     pub(crate) fn of(program: impl AsRef<OsStr>, args: &[&str]) -> Self {
         let directory = new_directory();
@@ -128,12 +139,20 @@ impl RedisServer {
 
     /// Reads a number from the server's `INFO`.
     pub(crate) fn info(&self, field: &str) -> u64 {
+        self.field(field).parse().expect("a number")
+    }
+
+    pub(crate) fn version(&self) -> String {
+        format!("Redis {}", self.field("redis_version"))
+    }
+
+    fn field(&self, field: &str) -> String {
         let lines = self.lines(&["INFO", "everything"]);
         let value = lines
             .iter()
             .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         let value = value.unwrap_or_else(|| panic!("INFO has no {field}"));
-        value.trim().parse().expect("a number")
+        value.trim().to_owned()
     }
 
     fn stop_process(&mut self) {
