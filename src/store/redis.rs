@@ -137,10 +137,10 @@ impl Store for RedisStore {
     ) -> Result<Claimed, StoreError> {
         let key = self.key(claim.name());
         let call = Script::Claim
-            .call(&key, claim)
+            .call(&key, claim, 0)
             .arg(&fingerprint.as_bytes()[..])
             .arg(millis(claim.lease()))
-            .arg(millis(claim.ttl()))
+            .arg(millis(claim.lease() + claim.ttl()))
             .arg(i32::from(unknown_outcome == UnknownOutcome::Retry));
         let (code, payload) = self.shared.run(claim, &call).await?;
         Ok(match code {
@@ -167,9 +167,9 @@ impl Store for RedisStore {
     async fn renew(&self, claim: &Claim) -> Result<Renewal, StoreError> {
         let key = self.key(claim.name());
         let call = Script::Renew
-            .call(&key, claim)
+            .call(&key, claim, 0)
             .arg(millis(claim.lease()))
-            .arg(millis(claim.ttl()));
+            .arg(millis(claim.lease() + claim.ttl()));
         match self.shared.run(claim, &call).await?.0 {
             b'r' => {
                 self.shared.replicate().await?;
@@ -188,7 +188,7 @@ impl Store for RedisStore {
     ) -> Result<Completion, StoreError> {
         let key = self.key(claim.name());
         let call = Script::Complete
-            .call(&key, claim)
+            .call(&key, claim, record.len())
             .arg(&record[..])
             .arg(millis(claim.ttl()))
             .arg(self.shared.wake);
@@ -223,7 +223,7 @@ impl RedisStore {
 
     async fn end(&self, script: Script, claim: &Claim) -> Result<(), StoreError> {
         let key = self.key(claim.name());
-        let call = script.call(&key, claim).arg(self.shared.wake);
+        let call = script.call(&key, claim, 0).arg(self.shared.wake);
         self.shared.run(claim, &call).await?;
         self.shared.wakeups.wake(&key);
         Ok(())

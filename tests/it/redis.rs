@@ -7,5 +7,8 @@ mod claims;
 mod conformance;
 mod connection;
 mod operations;
+mod replicas;
 mod settings;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod wakeups;

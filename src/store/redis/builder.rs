@@ -143,6 +143,7 @@ impl RedisStoreBuilder {
         I: IntoIterator,
         I::Item: IntoConnectionInfo,
     {
+        connector::ensure_crypto();
         let keys = Arc::new(Keys::default());
         let client = ClusterClientBuilder::new(nodes)
             .use_protocol(ProtocolVersion::RESP3)
@@ -193,6 +194,7 @@ impl RedisStoreBuilder {
 
     async fn connect_one(self, connector: Connector) -> Result<RedisStore, ConnectError> {
         let connector = Arc::new(connector);
+        connector::ensure_crypto();
         // Boxed: what redis makes to connect is too deep for a future that goes into others.
         let link = Box::pin(Link::connect(Arc::clone(&connector), self.deadline))
             .await

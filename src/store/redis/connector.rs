@@ -124,6 +124,15 @@ pub(super) fn tcp_settings() -> TcpSettings {
     settings
 }
 
+/// Gives rustls something to encrypt with, where the program has not chosen what.
+pub(super) fn ensure_crypto() {
+    #[cfg(feature = "redis-tls")]
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Somebody else may be faster: that will do too.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+}
+
 /// Opens a client of a URL, with these settings.
 pub(super) fn open(url: &str) -> RedisResult<Client> {
     Client::open(info(url)?)

@@ -44,7 +44,7 @@ struct Shared {
 
 #[derive(Debug, Clone)]
 enum State {
-    Up(Connected),
+    Up(Arc<Connected>),
     /// The connection was lost just now, and the first attempt at another is under way: worth
     /// waiting for.
     Replacing,
@@ -53,7 +53,7 @@ enum State {
 }
 
 /// One connection, told from the ones before and after it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Connected {
     pub(super) connection: MultiplexedConnection,
     address: ConnectionAddr,
@@ -91,7 +91,7 @@ impl Link {
     }
 
     /// Returns the connection, or that there is none.
-    pub(super) async fn connected(&self, until: Instant) -> Result<Connected, RedisError> {
+    pub(super) async fn connected(&self, until: Instant) -> Result<Arc<Connected>, RedisError> {
         if let Some(connected) = self.shared.up() {
             return Ok(connected);
         }
@@ -100,7 +100,7 @@ impl Link {
         let settled = states.wait_for(|state| !matches!(state, State::Replacing));
         match runtime::timeout_at(until, settled).await {
             Ok(Ok(state)) => match &*state {
-                State::Up(connected) => Ok(connected.clone()),
+                State::Up(connected) => Ok(Arc::clone(connected)),
                 _ => Err(Down.into()),
             },
             _ => Err(Down.into()),
@@ -142,19 +142,19 @@ impl Drop for Link {
 }
 
 impl Connected {
-    fn new(connection: MultiplexedConnection, address: ConnectionAddr) -> Self {
-        Self {
+    fn new(connection: MultiplexedConnection, address: ConnectionAddr) -> Arc<Self> {
+        Arc::new(Self {
             connection,
             address,
             since: Instant::now(),
-        }
+        })
     }
 }
 
 impl Shared {
-    fn up(&self) -> Option<Connected> {
+    fn up(&self) -> Option<Arc<Connected>> {
         match &*self.state.borrow() {
-            State::Up(connected) => Some(connected.clone()),
+            State::Up(connected) => Some(Arc::clone(connected)),
             _ => None,
         }
     }

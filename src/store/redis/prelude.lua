@@ -23,12 +23,11 @@ local function read()
   local value = redis.pcall('GETEX', key)
   if not value then return nil, nil, nil end
   if type(value) == 'table' then return nil, nil, value end
-  local state = string.sub(value, 1, 2)
-  local known = state == IN_FLIGHT or state == ABANDONED or state == COMPLETED
-  if not known or string.sub(value, 3, 34) ~= string.sub(who, 1, 32) then
-    return nil, nil, { who .. 'x', '' }
-  end
-  return value, state, nil
+  local found, name = string.sub(value, 1, 34), string.sub(who, 1, 32)
+  if found == COMPLETED .. name then return value, COMPLETED, nil end
+  if found == IN_FLIGHT .. name then return value, IN_FLIGHT, nil end
+  if found == ABANDONED .. name then return value, ABANDONED, nil end
+  return nil, nil, { who .. 'x', '' }
 end
 
 local function is_mine(value)

@@ -36,6 +36,9 @@ static SOURCES: LazyLock<[Source; 5]> = LazyLock::new(|| {
     })
 });
 
+/// What the arguments of most calls take.
+const SIZE: usize = 300;
+
 /// A script with its arguments.
 pub(super) struct Call {
     script: Script,
@@ -43,10 +46,12 @@ pub(super) struct Call {
 }
 
 impl Script {
-    /// Returns a call of the script, with arguments still to be added.
-    pub(super) fn call(self, key: &Key, claim: &Claim) -> Call {
-        let mut by_hash = cmd("EVALSHA");
+    /// Returns a call of the script, with arguments still to be added: with `more` bytes beside
+    /// those that all have.
+    pub(super) fn call(self, key: &Key, claim: &Claim, more: usize) -> Call {
+        let mut by_hash = Cmd::with_capacity(10, SIZE + more);
         by_hash
+            .arg("EVALSHA")
             .arg(&SOURCES[self as usize].sha)
             .arg(1)
             .arg(key.as_bytes())

@@ -66,8 +66,9 @@ impl Server {
                     .and_then(Value::extract_error);
             }
         };
-        let mut connected = link.connected(until).await?;
-        let sent = connected.connection.req_packed_command(command);
+        let connected = link.connected(until).await?;
+        let mut connection = connected.connection.clone();
+        let sent = connection.send_packed_command(command);
         let Ok(answer) = runtime::timeout_at(until, sent).await else {
             link.suspect();
             return Err(late());
