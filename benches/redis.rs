@@ -11,6 +11,10 @@ use std::{
     env,
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -218,10 +222,16 @@ enum Kind {
     First,
 }
 
+/// Makes a claim that nothing else has, in less time than random bytes take.
 fn fresh() -> Claim {
+    static RUN: LazyLock<Uuid> = LazyLock::new(Uuid::new_v4);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let next = NEXT
+        .fetch_add(1, Ordering::Relaxed)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut name = [0; RecordName::LEN];
-    name[..16].copy_from_slice(Uuid::new_v4().as_bytes());
-    name[16..].copy_from_slice(Uuid::new_v4().as_bytes());
+    name[..8].copy_from_slice(&next.to_be_bytes());
+    name[16..].copy_from_slice(RUN.as_bytes());
     let minute = Duration::from_secs(60);
     Claim::new(
         RecordName::from_bytes(name),
