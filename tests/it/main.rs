@@ -2,7 +2,7 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
-#[cfg(feature = "redis")]
+#[cfg(all(unix, feature = "redis"))]
 mod redis;
 mod sockets;
 #[cfg(feature = "testing")]

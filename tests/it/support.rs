@@ -1,7 +1,7 @@
 //! What the tests share.
 
 pub(crate) mod faulty_store;
-#[cfg(feature = "redis")]
+#[cfg(all(unix, feature = "redis"))]
 #[allow(dead_code, reason = "each use is a test's own")]
 pub(crate) mod redis;
 pub(crate) mod scene;

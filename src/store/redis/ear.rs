@@ -80,14 +80,14 @@ impl Ear {
     /// Listens to a key; none where the server does not let us.
     pub(super) async fn listen(&self, key: &Key) -> Option<Listening> {
         let orders = self.orders();
-        let (heard, hears) = oneshot::channel();
-        orders.send(Order::Listen(key.clone(), heard)).ok()?;
+        let (sender, confirmed) = oneshot::channel();
+        orders.send(Order::Listen(key.clone(), sender)).ok()?;
         // Forgets the key also if it is dropped meanwhile.
         let listening = Listening {
             orders,
             key: key.clone(),
         };
-        hears.await.ok()?;
+        confirmed.await.ok()?;
         Some(listening)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -28,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Link {
     shared: Arc<Shared>,
-    keeper: std::sync::Mutex<JoinHandle<()>>,
+    keeper: Mutex<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Link {
 
     /// Starts the keeper again, where its runtime was shut down.
     fn keep_on(&self) {
-        let mut keeper = self.keeper.lock().unwrap_or_else(|lock| lock.into_inner());
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if keeper.is_finished() {
             *keeper = tokio::spawn(Arc::clone(&self.shared).keep());
         }
@@ -137,7 +137,7 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         let keeper = self.keeper.get_mut();
-        keeper.unwrap_or_else(|lock| lock.into_inner()).abort();
+        keeper.unwrap_or_else(PoisonError::into_inner).abort();
     }
 }
 
@@ -193,10 +193,9 @@ impl Shared {
             let suspected = runtime::timeout(WATCH_EVERY, self.suspected.notified())
                 .await
                 .is_ok();
-            if !self.answered.swap(false, Ordering::Relaxed) || suspected {
-                if !self.is_alive(connected.connection.clone()).await {
-                    self.lose(connected);
-                }
+            let was_answered = self.answered.swap(false, Ordering::Relaxed);
+            if (suspected || !was_answered) && !self.is_alive(connected.connection.clone()).await {
+                self.lose(connected);
             }
             looks += 1;
             if looks % RESOLVE_EVERY == 0 && self.connector.has_moved(&connected.address).await {

@@ -102,8 +102,9 @@ where
 /// The words of a file that documents something, so that it documents what is tested.
 pub(crate) fn documented(path: &str, start: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let line = text.lines().find(|line| line.starts_with(start));
-    line.unwrap_or_else(|| panic!("{path:?} has no line that starts with {start}"))
+    line.unwrap_or_else(|| panic!("{} has no {start:?}", path.display()))
         .to_owned()
 }

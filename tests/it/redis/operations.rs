@@ -211,7 +211,7 @@ async fn what_is_not_ours(server: &RedisServer) {
     let store = on(server).await;
     let (claim, other) = (fresh(), fresh());
     assert_acquired(acquire(&store, &claim).await, 1);
-    let key = only_key(&server).await;
+    let key = only_key(server).await;
     let held = value(server, &key).await;
     assert_acquired(acquire(&store, &other).await, 1);
     complete(&store, &other, b"somebody else's").await.unwrap();

@@ -3,8 +3,9 @@
 
 use std::{
     ffi::OsStr,
+    fmt::Write as _,
     fs,
-    io::{Read, Write},
+    io::{Read, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -197,10 +198,7 @@ fn spawn(program: &OsStr, args: &[String], port: u16) -> Option<Child> {
         .stderr(Stdio::null())
         .spawn();
     let mut process = spawned.unwrap_or_else(|error| {
-        panic!(
-            "{} cannot be started ({error}): install redis-server, or run tests/run.sh",
-            program.display()
-        )
+        panic!("{program:?} cannot be started ({error}): install redis-server, or run tests/run.sh")
     });
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
@@ -242,7 +240,7 @@ pub(crate) fn command(port: u16, words: &[&str]) -> std::io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut request = format!("*{}\r\n", words.len());
     for word in words {
-        request += &format!("${}\r\n{word}\r\n", word.len());
+        let _ = write!(request, "${}\r\n{word}\r\n", word.len());
     }
     request += "*1\r\n$4\r\nQUIT\r\n";
     stream.write_all(request.as_bytes())?;
