@@ -46,7 +46,10 @@ impl Drain {
     /// [`DrainTimeout`] where the limit passed first. What still runs goes on; its claims lapse
     /// if the process ends.
     pub async fn drain(&self, limit: Duration) -> Result<(), DrainTimeout> {
-        self.0.drain(limit).await
+        match self.0.drain(limit).await {
+            0 => Ok(()),
+            in_flight => Err(DrainTimeout { in_flight }),
+        }
     }
 
     /// Returns how many keyed requests are being carried out or saved.

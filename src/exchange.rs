@@ -131,11 +131,15 @@ impl<S: Store> Exchange<S> {
                 return Ok(refuse(settled.err().unwrap_or(Rejection::InFlight)));
             }
             let request = Request::from_parts(parts, RequestBody::buffered(body));
-            let answered = match run.call(&mut inner, request, self.keyed.key) {
+            let mut answered = match run.call(&mut inner, request, self.keyed.key) {
                 Ok(response) => catch_panic(run.read(response)).await,
                 Err(panic) => Err(panic),
             };
-            let settled = run.settle(run.settlement(&answered)).await;
+            let settlement = match &mut answered {
+                Ok(Ok(answer)) => answer.take_settlement(),
+                Ok(Err(_)) | Err(_) => Settlement::Abandon,
+            };
+            let settled = run.settle(settlement).await;
             match (answered, settled) {
                 (Err(panic), _) => panic::resume_unwind(panic),
                 (Ok(Err(error)), _) => Err(error),
@@ -264,7 +268,9 @@ impl<S: Store> Exchange<S> {
         if ours == theirs {
             Ok(())
         } else if ours.differs_in_credentials_only(theirs) {
-            events::credentials_changed(self.claim.name());
+            let name = self.claim.name();
+            let warned = &self.shared.warned.credentials_changed;
+            warned.get_or_init(|| events::credentials_changed(name));
             Err(Rejection::CredentialsChanged)
         } else {
             Err(Rejection::FingerprintMismatch)

@@ -11,6 +11,7 @@ use crate::{
     record_name::RecordName,
     rejection::Rejection,
     settings::{Credentials, Principal, Settings},
+    shared::Shared,
 };
 
 /// Who sent a keyed request, and under which key.
@@ -22,10 +23,11 @@ pub(crate) struct Keyed {
 impl Keyed {
     /// Reads the key of a request and names its record: `None` where the layer has nothing to do
     /// with the request.
-    pub(crate) fn admit(
-        settings: &Settings,
+    pub(crate) fn admit<S>(
+        shared: &Shared<S>,
         parts: &request::Parts,
     ) -> Result<Option<(Self, RecordName)>, Rejection> {
+        let settings = &shared.settings;
         if !(settings.covers)(parts) {
             return Ok(None);
         }
@@ -51,7 +53,8 @@ impl Keyed {
             &key,
         );
         if runs_under(parts, &name) {
-            events::layered_twice(&name);
+            let warned = &shared.warned.layered_twice;
+            warned.get_or_init(|| events::layered_twice(&name));
             return Ok(None);
         }
         Ok(Some((Self { key, credentials }, name)))

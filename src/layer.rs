@@ -355,6 +355,10 @@ impl<S: Store> IdempotencyLayer<S> {
     }
 
     /// Returns what lets a server stop without losing a result.
+    ///
+    /// Take it once the layer is set up: [`max_in_flight`](Self::max_in_flight) and
+    /// [`max_waiting`](Self::max_waiting) make the bounds anew, which an earlier handle knows
+    /// nothing of.
     #[must_use]
     pub fn drain_handle(&self) -> Drain {
         Drain::new(Arc::clone(&self.shared.permits))

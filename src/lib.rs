@@ -29,6 +29,7 @@
 //! | what a handler can see | [`IdempotencyContext`] |
 //! | stopping a server | [`Drain`] |
 //! | stores, and writing one | [`store`] |
+//! | retrying as a client | `client`, with the feature of that name |
 //!
 //! # Features
 //!
@@ -38,11 +39,15 @@
 //! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster | |
 //! | `redis-tls` | the same over TLS (rustls) | |
 //! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
+//! | `client` | retries: the policy and its layers for tower HTTP clients | |
+//! | `reqwest-012`, `reqwest-013` | `send_retry` on reqwest 0.12 and 0.13, with `client` | |
 //! | `testing` | the conformance suite for stores | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
+#[cfg(feature = "client")]
+pub mod client;
 mod context;
 mod digest;
 mod drain;
@@ -82,14 +87,14 @@ pub use self::{
     future::ResponseFuture,
     key::{IdempotencyKey, InvalidKey},
     layer::IdempotencyLayer,
-    outcome::{Outcome, UnknownOutcome},
+    outcome::{Effects, Outcome, UnknownOutcome},
     record::{InvalidRecord, Record},
     record_name::RecordName,
     rejection::Rejection,
     scope::Scope,
     service::Idempotency,
     settings::StoreFailure,
-    store::{Effects, MemoryStore, Store},
+    store::{MemoryStore, Store},
 };
 
 #[cfg(feature = "redis")]

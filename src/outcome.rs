@@ -1,7 +1,5 @@
 use http::{HeaderMap, HeaderName, StatusCode};
 
-use crate::store::Effects;
-
 /// Says what an answer means for the key: whether the work is done.
 ///
 /// | answer | outcome |
@@ -41,6 +39,18 @@ impl Outcome {
             _ => Self::Final,
         }
     }
+}
+
+/// What becomes of the writes that a handler made in a transaction of the store's.
+///
+/// By default they are undone for a recorded answer of 400 and above, or a `grpc-status` other
+/// than 0. A handler that knows better puts one of these into the response's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effects {
+    /// They are committed together with the record.
+    Keep,
+    /// They are rolled back; the record is kept all the same.
+    Undo,
 }
 
 impl Effects {

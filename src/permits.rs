@@ -6,10 +6,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::{
-    drain::DrainTimeout,
     rejection::Rejection,
     runtime::{Instant, timeout, timeout_at},
 };
@@ -17,8 +16,10 @@ use crate::{
 /// Bounds the keyed requests of a layer: hyper does not bound work that outlives its client.
 #[derive(Debug)]
 pub(crate) struct Permits {
-    free: Arc<Semaphore>,
+    free: Semaphore,
     limit: u32,
+    /// Counted apart: what a drain has gathered is neither free nor in flight.
+    in_flight: AtomicUsize,
     waiting: AtomicUsize,
     max_waiting: usize,
     draining: AtomicBool,
@@ -26,7 +27,14 @@ pub(crate) struct Permits {
 }
 
 /// Held by a request from before its claim until its result is saved.
-pub(crate) type Permit = OwnedSemaphorePermit;
+pub(crate) struct Permit(Arc<Permits>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Release);
+        self.0.free.add_permits(1);
+    }
+}
 
 impl Permits {
     pub(crate) fn new(limit: usize, max_waiting: usize) -> Arc<Self> {
@@ -35,8 +43,9 @@ impl Permits {
             .unwrap_or(u32::MAX)
             .clamp(1, MAX_PERMITS);
         Arc::new(Self {
-            free: Arc::new(Semaphore::new(limit as usize)),
+            free: Semaphore::new(limit as usize),
             limit,
+            in_flight: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             max_waiting,
             draining: AtomicBool::new(false),
@@ -45,28 +54,35 @@ impl Permits {
     }
 
     /// Takes a permit if one is free.
-    pub(crate) fn try_take(&self) -> Result<Permit, Rejection> {
+    pub(crate) fn try_take(self: &Arc<Self>) -> Result<Permit, Rejection> {
         if self.is_draining() {
             return Err(Rejection::Draining);
         }
-        Arc::clone(&self.free)
-            .try_acquire_owned()
+        let taken = self.free.try_acquire();
+        taken
+            .map(|taken| self.permit(taken))
             .map_err(|_| Rejection::Overloaded)
     }
 
     /// Takes a permit as soon as one is free, for a request that waited for another.
-    pub(crate) async fn take_by(&self, deadline: Instant) -> Result<Permit, Rejection> {
+    pub(crate) async fn take_by(self: &Arc<Self>, deadline: Instant) -> Result<Permit, Rejection> {
         if let Ok(permit) = self.try_take() {
             return Ok(permit);
         }
-        let permit = tokio::select! {
-            permit = timeout_at(deadline, Arc::clone(&self.free).acquire_owned()) => permit,
+        let taken = tokio::select! {
+            taken = timeout_at(deadline, self.free.acquire()) => taken,
             () = self.draining() => return Err(Rejection::Draining),
         };
-        match permit {
-            Ok(Ok(permit)) => Ok(permit),
+        match taken {
+            Ok(Ok(taken)) => Ok(self.permit(taken)),
             _ => Err(Rejection::Overloaded),
         }
+    }
+
+    fn permit(self: &Arc<Self>, taken: SemaphorePermit<'_>) -> Permit {
+        taken.forget();
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Permit(Arc::clone(self))
     }
 
     /// Takes a place among those who wait for another request, if there is one.
@@ -87,22 +103,20 @@ impl Permits {
         }
     }
 
-    /// Refuses new requests and waits for those that hold a permit.
-    pub(crate) async fn drain(&self, limit: Duration) -> Result<(), DrainTimeout> {
+    /// Refuses new requests and waits for those that hold a permit; returns how many are left.
+    pub(crate) async fn drain(&self, limit: Duration) -> usize {
         self.draining.store(true, Ordering::Release);
         self.drained.notify_waiters();
         // Permits given back go to whoever has asked for all of them first.
         match timeout(limit, self.free.acquire_many(self.limit)).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(DrainTimeout {
-                in_flight: self.in_flight(),
-            }),
+            Ok(_) => 0,
+            Err(_) => self.in_flight(),
         }
     }
 
     /// Returns how many requests hold a permit.
     pub(crate) fn in_flight(&self) -> usize {
-        (self.limit as usize).saturating_sub(self.free.available_permits())
+        self.in_flight.load(Ordering::Acquire)
     }
 }
 

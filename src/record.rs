@@ -1,7 +1,7 @@
 use std::{error::Error, fmt};
 
 use bytes::{Buf, BufMut, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, response};
 
 use crate::{body::Buffered, fingerprint::Fingerprint, record_name::RecordName};
 
@@ -24,7 +24,9 @@ use crate::{body::Buffered, fingerprint::Fingerprint, record_name::RecordName};
 /// Counts and lengths are LEB128. The encoding is the same for every store, so records can be moved
 /// from one to another. A record that is of another version, of another name, cut short or changed
 /// is refused, never replayed.
-#[derive(Debug, Clone)]
+///
+/// `Debug` shows the status and how much there is of the rest, which is the client's alone.
+#[derive(Clone)]
 pub struct Record {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) status: StatusCode,
@@ -33,7 +35,7 @@ pub struct Record {
 }
 
 /// What a record holds of the body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum RecordedBody {
     Whole(Buffered),
     Omitted,
@@ -43,10 +45,72 @@ const VERSION: u8 = 1;
 const WHOLE: u8 = 0;
 const OMITTED: u8 = 1;
 const CHECKSUM_LEN: usize = 4;
-const MAX_LENGTH_LEN: usize = 5;
 const HEAD_LEN: usize = 2 + RecordName::LEN + Fingerprint::LEN + 2;
 
 impl Record {
+    /// Makes a record of a whole response, for tools that write records.
+    #[must_use]
+    pub fn whole(
+        fingerprint: Fingerprint,
+        head: &response::Parts,
+        body: Bytes,
+        trailers: Option<HeaderMap>,
+    ) -> Self {
+        let body = RecordedBody::Whole(Buffered::new(body, trailers));
+        Self::new(fingerprint, head, body)
+    }
+
+    /// Makes a record of a response whose body is not kept.
+    #[must_use]
+    pub fn omitted(fingerprint: Fingerprint, head: &response::Parts) -> Self {
+        Self::new(fingerprint, head, RecordedBody::Omitted)
+    }
+
+    fn new(fingerprint: Fingerprint, head: &response::Parts, body: RecordedBody) -> Self {
+        Self {
+            fingerprint,
+            status: head.status,
+            headers: head.headers.clone(),
+            body,
+        }
+    }
+
+    /// Returns the fingerprint of the request that was answered.
+    #[must_use]
+    pub const fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// Returns the status of the response.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the headers of the response.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Returns the body of the response, or `None` if it was not kept.
+    #[must_use]
+    pub fn body(&self) -> Option<Bytes> {
+        match &self.body {
+            RecordedBody::Whole(body) => Some(body.to_bytes()),
+            RecordedBody::Omitted => None,
+        }
+    }
+
+    /// Returns the trailers of the response, if it had any and its body was kept.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        match &self.body {
+            RecordedBody::Whole(body) => body.trailers(),
+            RecordedBody::Omitted => None,
+        }
+    }
+
     /// Writes the record down under its name.
     #[must_use]
     pub fn encode(&self, name: &RecordName) -> Bytes {
@@ -111,6 +175,21 @@ impl Record {
     }
 }
 
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = match &self.body {
+            RecordedBody::Whole(body) => Some(body.len()),
+            RecordedBody::Omitted => None,
+        };
+        f.debug_struct("Record")
+            .field("fingerprint", &self.fingerprint)
+            .field("status", &self.status)
+            .field("headers", &self.headers.len())
+            .field("body", &body)
+            .finish()
+    }
+}
+
 /// Writes a record down with the headers that are kept; `body` is `None` where it is omitted.
 pub(crate) fn encode(
     name: &RecordName,
@@ -124,42 +203,55 @@ pub(crate) fn encode(
     let none = Buffered::default();
     let body = body.unwrap_or(&none);
     let trailers = body.trailers();
-    let capacity = HEAD_LEN
-        + fields_len(Some(headers))
-        + fields_len(trailers)
-        + MAX_LENGTH_LEN
+    let len = HEAD_LEN
+        + fields_len(Some(headers), &keep)
+        + fields_len(trailers, |_| true)
+        + length_len(body.len())
         + body.len()
         + CHECKSUM_LEN;
-    let mut out = Vec::with_capacity(capacity);
+    // To the byte: of a vector with room left, `Bytes` would keep the room, and allocate to do so.
+    let mut out = Vec::with_capacity(len);
     out.put_slice(&[VERSION, kind]);
     out.put_slice(name.as_bytes());
     out.put_slice(fingerprint.as_bytes());
     out.put_u16(status.as_u16());
-    put_fields(&mut out, Some(headers), keep);
+    put_fields(&mut out, Some(headers), &keep);
     put_fields(&mut out, trailers, |_| true);
     put_length(&mut out, body.len());
     body.chunks().for_each(|chunk| out.put_slice(chunk));
     let checksum = crc32fast::hash(&out);
     out.put_u32(checksum);
+    debug_assert_eq!(out.len(), len, "the length of a record was miscounted");
     out.into()
 }
 
-/// Returns how long the encoding of all fields can be at the most.
-fn fields_len(fields: Option<&HeaderMap>) -> usize {
-    let field = |(name, value): (&HeaderName, &HeaderValue)| {
-        name.as_str().len() + value.len() + 2 * MAX_LENGTH_LEN
-    };
-    MAX_LENGTH_LEN + fields.into_iter().flatten().map(field).sum::<usize>()
+fn kept(
+    fields: Option<&HeaderMap>,
+    keep: impl Fn(&HeaderName) -> bool,
+) -> impl Iterator<Item = [&[u8]; 2]> {
+    let fields = fields.into_iter().flatten();
+    let kept = fields.filter(move |(name, _)| keep(name));
+    kept.map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
+}
+
+/// Returns how long the encoding of the fields that are kept is.
+fn fields_len(fields: Option<&HeaderMap>, keep: impl Fn(&HeaderName) -> bool) -> usize {
+    let (mut count, mut len) = (0, 0);
+    for field in kept(fields, keep) {
+        count += 1;
+        len += field
+            .iter()
+            .map(|part| length_len(part.len()) + part.len())
+            .sum::<usize>();
+    }
+    length_len(count) + len
 }
 
 fn put_fields(out: &mut Vec<u8>, fields: Option<&HeaderMap>, keep: impl Fn(&HeaderName) -> bool) {
-    let kept = || fields.into_iter().flatten().filter(|(name, _)| keep(name));
-    put_length(out, kept().count());
-    for (name, value) in kept() {
-        for part in [name.as_str().as_bytes(), value.as_bytes()] {
-            put_length(out, part.len());
-            out.put_slice(part);
-        }
+    put_length(out, kept(fields, &keep).count());
+    for part in kept(fields, &keep).flatten() {
+        put_length(out, part.len());
+        out.put_slice(part);
     }
 }
 
@@ -178,6 +270,12 @@ fn get_fields(encoded: &mut Bytes) -> Result<Option<HeaderMap>, InvalidRecord> {
         fields.try_append(name, value).map_err(damaged)?;
     }
     Ok(Some(fields))
+}
+
+/// Returns how long the encoding of a length is.
+fn length_len(length: usize) -> usize {
+    let bits = (usize::BITS - length.leading_zeros()).max(1);
+    bits.div_ceil(7) as usize
 }
 
 fn put_length(out: &mut Vec<u8>, mut length: usize) {

@@ -242,8 +242,19 @@ impl Error for Rejection {
     }
 }
 
-/// Says whether a request is a gRPC call, and wants a gRPC status for an answer.
+/// Says whether a request is a gRPC call, and wants a gRPC status for an answer: its content type
+/// is `application/grpc`, with or without a format such as `+proto`.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    const GRPC: &[u8] = b"application/grpc";
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+        return false;
+    };
+    let content_type = content_type.as_bytes();
+    content_type
+        .get(..GRPC.len())
+        .is_some_and(|essence| essence.eq_ignore_ascii_case(GRPC))
+        && matches!(
+            content_type.get(GRPC.len()),
+            None | Some(b'+' | b';' | b' ')
+        )
 }

@@ -1,4 +1,4 @@
-use std::{pin::Pin, sync::Arc};
+use std::{mem, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderName, HeaderValue, Request, Response, response};
@@ -48,8 +48,7 @@ pub(crate) struct Run<'a, S: Store> {
 pub(crate) struct Answer<B: Body> {
     parts: response::Parts,
     body: AnswerBody<B>,
-    outcome: Outcome,
-    effects: Effects,
+    settlement: Settlement,
 }
 
 enum AnswerBody<B: Body> {
@@ -121,7 +120,8 @@ impl<'a, S: Store> Run<'a, S> {
         panics::catch(|| Box::pin(inner.call(request)))
     }
 
-    /// Reads the handler's answer, as far as it can be recorded.
+    /// Reads the handler's answer, as far as it can be recorded, and says what it means for the
+    /// key. The user's own rules for that are asked here, where a panic is caught.
     pub(crate) async fn read<B, E>(
         &self,
         response: impl Future<Output = Result<Response<B>, E>>,
@@ -150,40 +150,29 @@ impl<'a, S: Store> Run<'a, S> {
             (None, _, Some(outcome)) => outcome(&parts),
             (None, _, None) => Outcome::of(parts.status, grpc_status),
         };
-        let effects = parts.extensions.get().copied();
-        let effects = effects.unwrap_or_else(|| Effects::of(parts.status, grpc_status));
+        let settlement = match outcome {
+            Outcome::Retryable => Settlement::Release,
+            Outcome::Unknown => Settlement::Abandon,
+            Outcome::Final => {
+                let effects = parts.extensions.get().copied();
+                let effects = effects.unwrap_or_else(|| Effects::of(parts.status, grpc_status));
+                Settlement::Complete(self.record(&parts, body.whole()), effects)
+            }
+        };
         // Boxed: the exchange keeps room for it from its beginning.
         Ok(Box::new(Answer {
             parts,
             body,
-            outcome,
-            effects,
+            settlement,
         }))
     }
 
-    /// Says what the answer means for the key.
-    pub(crate) fn settlement<B: Body, E>(
-        &self,
-        answered: &Result<Result<Box<Answer<B>>, E>, Panic>,
-    ) -> Settlement {
-        let Ok(Ok(answer)) = answered else {
-            return Settlement::Abandon;
-        };
-        match answer.outcome {
-            Outcome::Retryable => Settlement::Release,
-            Outcome::Unknown => Settlement::Abandon,
-            Outcome::Final => self.completion(answer),
-        }
-    }
-
-    fn completion<B: Body>(&self, answer: &Answer<B>) -> Settlement {
-        let whole = answer.body.whole();
+    fn record(&self, parts: &response::Parts, whole: Option<&Buffered>) -> Bytes {
         if whole.is_none() {
             events::body_omitted(self.claim.name());
         }
         let (settings, name) = (&self.shared.settings, self.claim.name());
-        let record = replay::record(settings, name, self.fingerprint, &answer.parts, whole);
-        Settlement::Complete(record, answer.effects)
+        replay::record(settings, name, self.fingerprint, parts, whole)
     }
 
     /// Settles the claim, or leaves that to a task while the client gets its answer.
@@ -223,7 +212,7 @@ impl<'a, S: Store> Run<'a, S> {
             .ends()
             .max(Instant::now() + self.claim.lease());
         let (store, claim) = (Arc::clone(&self.shared.store), *self.claim);
-        let extensions = std::mem::take(&mut self.extensions);
+        let extensions = mem::take(&mut self.extensions);
         runtime::spawn(&runtime, async move {
             keep_trying(&*store, &claim, &settlement, until).await;
             drop((permit, renewing, extensions));
@@ -247,6 +236,13 @@ impl<'a, S: Store> Run<'a, S> {
             AnswerBody::Failed(read, error) => ResponseBody::failed(read, error),
         };
         Response::from_parts(parts, body)
+    }
+}
+
+impl<B: Body> Answer<B> {
+    /// Takes out what the answer means for the key.
+    pub(crate) fn take_settlement(&mut self) -> Settlement {
+        mem::replace(&mut self.settlement, Settlement::Abandon)
     }
 }
 

@@ -56,7 +56,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        match Keyed::admit(&self.shared.settings, &parts) {
+        match Keyed::admit(&self.shared, &parts) {
             Ok(None) => {
                 let request = Request::from_parts(parts, RequestBody::forwarded(body));
                 ResponseFuture::forwarded(self.inner.call(request))

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::Response;
@@ -23,6 +23,15 @@ pub(crate) struct Shared<S> {
     pub(crate) permits: Arc<Permits>,
     pub(crate) renewer: Arc<Renewer<S>>,
     cleanups: Arc<Semaphore>,
+    /// What is warned about once, and not for every request.
+    pub(crate) warned: Arc<Warned>,
+}
+
+/// Which mistakes in setting up a layer were told.
+#[derive(Debug, Default)]
+pub(crate) struct Warned {
+    pub(crate) layered_twice: OnceLock<()>,
+    pub(crate) credentials_changed: OnceLock<()>,
 }
 
 /// How many claims are taken back at the same time, while a store does not answer. What is over
@@ -37,6 +46,7 @@ impl<S: Store> Shared<S> {
             permits: Permits::new(settings.max_in_flight, settings.max_waiting),
             renewer: Arc::new(Renewer::new(Arc::clone(&store))),
             cleanups: Arc::new(Semaphore::new(MAX_CLEANUPS)),
+            warned: Arc::default(),
             settings,
             store,
         }
@@ -87,6 +97,7 @@ impl<S> Clone for Shared<S> {
             permits: Arc::clone(&self.permits),
             renewer: Arc::clone(&self.renewer),
             cleanups: Arc::clone(&self.cleanups),
+            warned: Arc::clone(&self.warned),
         }
     }
 }

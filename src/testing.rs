@@ -15,6 +15,7 @@
 mod capabilities;
 mod dropped;
 mod lease;
+mod operation;
 mod race;
 mod record;
 mod state;
@@ -38,7 +39,8 @@ use self::{
 };
 use crate::Store;
 
-type Check = fn(Subject) -> Pin<Box<dyn Future<Output = Checked> + Send>>;
+type Checking = Pin<Box<dyn Future<Output = Checked> + Send>>;
+type Check = fn(Subject) -> Checking;
 
 /// The checks that are asked of every store.
 const CHECKS: [Check; 6] = [
@@ -85,9 +87,6 @@ const OTHER_CLIENTS: Check = |subject| Box::pin(wake::every_end_wakes_other_clie
 /// The check that a store must be in order for.
 const THREADS: Check = |subject| Box::pin(race::one_of_many_threads_acquires(subject));
 
-/// How many rows of the table, and then checks, are tried at once.
-const AT_ONCE: usize = 24;
-
 /// How often a check is tried whose answers came too late, each time with longer leases.
 const TRIES: u32 = 5;
 
@@ -118,39 +117,29 @@ where
         clients.push(Arc::new(factory().await));
     }
     let subject = Subject::new(clients.into(), capabilities);
-    let durable_claims = subject.capabilities.durable_claims;
+    let Capabilities {
+        durable_claims,
+        wakes_other_clients,
+        at_once,
+        ..
+    } = subject.capabilities;
 
     // The table first: where it is broken, the rest tells less.
     let mut violations = Vec::new();
-    let rows = Row::all(durable_claims).map(|row| {
-        move |subject| -> Pin<Box<dyn Future<Output = Checked> + Send>> {
-            Box::pin(row.check(subject))
-        }
-    });
-    run(&subject, rows, AT_ONCE, &mut violations).await;
-    let more = if durable_claims {
-        &DURABLE[..]
+    let rows = Row::all(durable_claims)
+        .map(|row| move |subject| -> Checking { Box::pin(row.check(subject)) });
+    run(&subject, rows, at_once, &mut violations).await;
+    let more: &[Check] = if durable_claims {
+        &DURABLE
     } else {
-        &TRANSACTIONAL[..]
+        &TRANSACTIONAL
     };
-    run(
-        &subject,
-        CHECKS.iter().chain(more).copied(),
-        AT_ONCE,
-        &mut violations,
-    )
-    .await;
-    let across = subject
-        .capabilities
-        .wakes_other_clients
-        .then_some(OTHER_CLIENTS);
-    run(
-        &subject,
-        ALONE.into_iter().chain(across),
-        1,
-        &mut violations,
-    )
-    .await;
+    let checks = CHECKS.iter().chain(more).copied();
+    run(&subject, checks, at_once, &mut violations).await;
+    let checks = ALONE
+        .into_iter()
+        .chain(wakes_other_clients.then_some(OTHER_CLIENTS));
+    run(&subject, checks, 1, &mut violations).await;
     if violations.is_empty() {
         run(&subject, [THREADS].into_iter(), 1, &mut violations).await;
     }
@@ -167,9 +156,9 @@ async fn run<C>(
     at_once: usize,
     violations: &mut Vec<Violation>,
 ) where
-    C: Fn(Subject) -> Pin<Box<dyn Future<Output = Checked> + Send>> + Send + Sync + 'static,
+    C: Fn(Subject) -> Checking + Send + Sync + 'static,
 {
-    let permits = Arc::new(Semaphore::new(at_once));
+    let permits = Arc::new(Semaphore::new(at_once.max(1)));
     let mut running = JoinSet::new();
     for check in checks {
         let (subject, permits) = (subject.clone(), Arc::clone(&permits));
@@ -190,7 +179,7 @@ async fn run<C>(
 /// Tries a check, with longer leases if its answers came too late.
 async fn attempt<C>(subject: Subject, check: C) -> Result<(), Violation>
 where
-    C: Fn(Subject) -> Pin<Box<dyn Future<Output = Checked> + Send>>,
+    C: Fn(Subject) -> Checking,
 {
     for doubled in 0..TRIES {
         let mut subject = subject.another();

@@ -1,14 +1,11 @@
 //! The routers that are compared, and what is sent to them.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::{
     Json, Router,
-    body::Body,
-    http::{Request, Response, StatusCode, header},
+    body::{Body, Bytes},
+    http::{HeaderValue, Request, Response, StatusCode, header},
     routing::post,
 };
 use http_body_util::{BodyExt, combinators::MapErr};
@@ -34,8 +31,7 @@ enum Key {
 
 /// Returns the variants, the bare router first.
 pub(crate) fn variants() -> [Variant; 5] {
-    // Records run out as fast as they come, as in a service that has run for a day.
-    let layer = IdempotencyLayer::new(MemoryStore::new()).ttl(Duration::from_millis(50));
+    let layer = IdempotencyLayer::new(MemoryStore::new());
     let replaying = IdempotencyLayer::new(MemoryStore::new());
     let wrapping = tower::ServiceBuilder::new()
         .map_request(|request: Request<Body>| request.map(wrap))
@@ -92,7 +88,10 @@ impl Variant {
         match self.key {
             Key::None => {}
             Key::Fresh => {
-                let key = format!("bench-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+                // As hyper has it: a slice of what was read from the connection.
+                let read = format!("POST /charge {}", NEXT.fetch_add(1, Ordering::Relaxed));
+                let key = Bytes::from(read).slice("POST /charge ".len()..);
+                let key = HeaderValue::from_maybe_shared(key).expect("visible ASCII");
                 request = request.header("Idempotency-Key", key);
             }
             Key::Same => request = request.header("Idempotency-Key", "the-same"),

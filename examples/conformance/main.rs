@@ -68,7 +68,7 @@ async fn serve(flags: Flags) -> Result<(), Box<dyn Error>> {
             .into_future(),
     );
     tokio::select! {
-        served = &mut server => return Ok(served?),
+        ended = &mut server => return Ok(ended?),
         () = stop => stopping.cancel(),
     }
     // Handlers may outlive their connections, and a connection may outlive all patience.

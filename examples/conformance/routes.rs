@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{AppendHeaders, IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{get, post},
 };
 use futures_util::{Stream, stream};
 use http_body_util::{BodyExt, Full};
@@ -48,7 +48,7 @@ pub(crate) fn router<S: Store>(layer: IdempotencyLayer<S>, ledger: Option<Ledger
         .route_layer(counted.clone())
         .layer(layer.clone());
     Router::new()
-        .route("/echo", any(echo))
+        .route("/echo", post(echo).put(echo).patch(echo).delete(echo))
         .route("/status/{code}", post(status))
         .route("/slow", post(slow))
         .route("/block", post(block))
@@ -109,8 +109,11 @@ async fn echo(headers: HeaderMap, body: Bytes) -> Response {
 async fn status(Path(code): Path<u16>) -> Response {
     match StatusCode::from_u16(code) {
         Ok(status @ (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)) => status.into_response(),
-        Ok(status) => (status, format!("status:{code}")).into_response(),
-        Err(_) => (StatusCode::BAD_REQUEST, format!("not a status: {code}")).into_response(),
+        // Of those below 200, only 101 ends a request.
+        Ok(status) if status == StatusCode::SWITCHING_PROTOCOLS || code >= 200 => {
+            (status, format!("status:{code}")).into_response()
+        }
+        _ => (StatusCode::BAD_REQUEST, format!("not a status: {code}")).into_response(),
     }
 }
 

@@ -6,6 +6,7 @@ pub struct Capabilities {
     pub(super) durable_claims: bool,
     pub(super) wakes_other_clients: bool,
     pub(super) pace: Duration,
+    pub(super) at_once: usize,
 }
 
 impl Capabilities {
@@ -17,6 +18,7 @@ impl Capabilities {
             durable_claims: true,
             wakes_other_clients: true,
             pace: Duration::from_millis(200),
+            at_once: 24,
         }
     }
 
@@ -45,6 +47,17 @@ impl Capabilities {
     #[must_use]
     pub const fn pace(mut self, unit: Duration) -> Self {
         self.pace = unit;
+        self
+    }
+
+    /// Sets how many checks run at once, each of which may hold four claims. A store that needs a
+    /// connection for each of them may not have so many. At one time, two hundred claims are made
+    /// of one name, whatever this is.
+    ///
+    /// Default: 24.
+    #[must_use]
+    pub const fn at_once(mut self, checks: usize) -> Self {
+        self.at_once = checks;
         self
     }
 }

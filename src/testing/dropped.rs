@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::JoinSet;
-
 use super::{
-    subject::{Answer, Subject},
+    subject::{Answer, Owner, Subject},
     violation::{Checked, Violation, expect},
 };
 use crate::{
@@ -22,18 +20,17 @@ use crate::{
 const TIMES: u32 = 10;
 
 pub(super) async fn all_may_be_repeated(subject: Subject) -> Checked {
-    let mut rounds = JoinSet::new();
     for time in 0..TIMES {
-        rounds.spawn(a_dropped_claim(subject.another(), time));
-        rounds.spawn(a_dropped_end(subject.another(), time));
-        rounds.spawn(a_dropped_completion(subject.another(), time));
+        a_dropped_claim(subject.another(), time).await?;
+        a_dropped_end(subject.another(), time).await?;
+        a_dropped_completion(subject.another(), time).await?;
     }
-    rounds.join_all().await.into_iter().collect()
+    Ok(())
 }
 
 async fn a_dropped_claim(subject: Subject, time: u32) -> Checked {
     let rule = "a claim whose future was dropped was made or not, and may be repeated";
-    let owner = subject.owner();
+    let owner = Owner::random();
     drop_after(time, subject.claim(0, &owner)).await;
     let held = subject.claim(0, &owner).await;
     expect(rule, &Answer::acquired(1), &held)?;
@@ -50,7 +47,7 @@ async fn a_dropped_claim(subject: Subject, time: u32) -> Checked {
 
 async fn a_dropped_completion(subject: Subject, time: u32) -> Checked {
     let rule = "a completion whose future was dropped was done or not, and may be repeated";
-    let owner = subject.owner();
+    let owner = Owner::random();
     let held = subject.claim(0, &owner).await;
     expect(rule, &Answer::acquired(1), &held)?;
     drop_after(time, subject.complete(0, &owner)).await;
@@ -80,12 +77,12 @@ async fn decided(rule: &str, subject: &Subject, record: &[u8], held: Answer) -> 
 
 async fn a_dropped_end(subject: Subject, time: u32) -> Checked {
     let rule = "a release or abandon whose future was dropped was done or not, and may be repeated";
-    let owner = subject.owner();
+    let owner = Owner::random();
     let held = subject.claim(0, &owner).await;
     expect(rule, &Answer::acquired(1), &held)?;
     drop_after(time, subject.release(0, &owner)).await;
     expect(rule, Answer::Done, subject.release(0, &owner).await)?;
-    let next = subject.owner();
+    let next = Owner::random();
     let held = subject.claim(1, &next).await;
     expect(rule, &Answer::acquired(1), &held)?;
     drop_after(time, subject.abandon(1, &next)).await;
@@ -100,7 +97,7 @@ async fn a_dropped_end(subject: Subject, time: u32) -> Checked {
 
 pub(super) async fn a_dropped_transaction_is_undone(subject: Subject) -> Checked {
     let rule = "an acquired claim that is dropped without completion is undone";
-    let owner = subject.owner();
+    let owner = Owner::random();
     let held = subject.claim(0, &owner).await;
     expect(rule, &Answer::acquired(1), &held)?;
     drop(held);

@@ -17,7 +17,7 @@ const KEPT: Answer = Answer::Completion(Completion::Kept);
 
 /// Looks at a claim with its own fingerprint, without taking it over.
 async fn look_again(subject: &Subject, owner: &Owner) -> Answer {
-    let (stranger, policy) = (subject.owner(), UnknownOutcome::Refuse);
+    let (stranger, policy) = (Owner::random(), UnknownOutcome::Refuse);
     subject
         .claim_as(1, &stranger, &owner.fingerprint, policy)
         .await
@@ -26,7 +26,7 @@ async fn look_again(subject: &Subject, owner: &Owner) -> Answer {
 pub(super) async fn claims_lapse(subject: Subject) -> Checked {
     let rule = "a claim is held until its lease has passed, and then its outcome is unknown";
     let lease = subject.unit * 2;
-    let owner = subject.owner().lasting(lease, LONG);
+    let owner = Owner::random().lasting(lease, LONG);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
     let held = Instant::now();
@@ -58,10 +58,10 @@ pub(super) async fn claims_lapse(subject: Subject) -> Checked {
 
 pub(super) async fn a_lapsed_claim_is_taken_over(subject: Subject) -> Checked {
     let rule = "every taking over raises fence and attempt by one";
-    let first = subject.owner();
+    let first = Owner::random();
     let mut held = Vec::new();
     for fence in 1..=5 {
-        let mut owner = subject.owner().lasting(subject.unit, LONG);
+        let mut owner = Owner::random().lasting(subject.unit, LONG);
         owner.fingerprint = first.fingerprint;
         let answer = subject.claim(fence as usize, &owner).await;
         expect(rule, &Answer::acquired(fence), &answer)?;
@@ -77,7 +77,7 @@ pub(super) async fn a_lapsed_claim_is_taken_over(subject: Subject) -> Checked {
 
 pub(super) async fn renewal_moves_the_deadline(subject: Subject) -> Checked {
     let rule = "renewal moves the deadline to a lease from now, and no further";
-    let owner = subject.owner().lasting(subject.unit * 3, LONG);
+    let owner = Owner::random().lasting(subject.unit * 3, LONG);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
     subject.pass_until(start, 2).await;
@@ -101,7 +101,7 @@ pub(super) async fn renewal_moves_the_deadline(subject: Subject) -> Checked {
 
 pub(super) async fn renewal_moves_the_expiry(subject: Subject) -> Checked {
     let rule = "renewal moves the expiry too: the ttl counts from the new deadline";
-    let owner = subject.owner().lasting(subject.unit * 3, subject.unit * 3);
+    let owner = Owner::random().lasting(subject.unit * 3, subject.unit * 3);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
     subject.pass_until(start, 2).await;
@@ -118,7 +118,7 @@ pub(super) async fn renewal_moves_the_expiry(subject: Subject) -> Checked {
 
 pub(super) async fn a_lapsed_claim_expires(subject: Subject) -> Checked {
     let rule = "a lapsed claim stays for its ttl, and is then forgotten";
-    let owner = subject.owner().lasting(subject.unit, subject.unit * 2);
+    let owner = Owner::random().lasting(subject.unit, subject.unit * 2);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
     let held = Instant::now();
@@ -137,7 +137,7 @@ pub(super) async fn a_lapsed_claim_expires(subject: Subject) -> Checked {
 
 pub(super) async fn an_abandoned_claim_expires(subject: Subject) -> Checked {
     let rule = "an abandoned claim stays for its ttl, and is forgotten a lease later at most";
-    let owner = subject.owner().lasting(subject.unit, subject.unit * 2);
+    let owner = Owner::random().lasting(subject.unit, subject.unit * 2);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
     expect(rule, Answer::Done, subject.abandon(0, &owner).await)?;
@@ -152,7 +152,7 @@ pub(super) async fn an_abandoned_claim_expires(subject: Subject) -> Checked {
 
 pub(super) async fn a_record_expires(subject: Subject) -> Checked {
     let rule = "a record is kept for its ttl from its completion, and then forgotten";
-    let owner = subject.owner().lasting(LONG, subject.unit * 3);
+    let owner = Owner::random().lasting(LONG, subject.unit * 3);
     let _held = subject.claim(0, &owner).await;
     subject.pass_until(Instant::now(), 1).await;
     let start = Instant::now();
@@ -168,7 +168,7 @@ pub(super) async fn a_record_expires(subject: Subject) -> Checked {
 
 pub(super) async fn a_late_record_gets_its_whole_ttl(subject: Subject) -> Checked {
     let rule = "the ttl of a record counts from its completion, not from its claim";
-    let owner = subject.owner().lasting(subject.unit, subject.unit * 3);
+    let owner = Owner::random().lasting(subject.unit, subject.unit * 3);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
     subject.pass_until(start, 3).await;
@@ -187,7 +187,7 @@ pub(super) async fn every_duration_is_legal(subject: Subject) -> Checked {
     for lease in [Duration::ZERO, Duration::from_micros(1), Duration::MAX] {
         for ttl in [Duration::ZERO, Duration::from_micros(999), Duration::MAX] {
             let subject = subject.another();
-            let owner = subject.owner().lasting(lease, ttl);
+            let owner = Owner::random().lasting(lease, ttl);
             let _held = acquire(rule, &subject, &owner).await?;
             if lease == Duration::MAX {
                 let seen = subject.look(1).await;

@@ -25,7 +25,7 @@ const CLAIMS: usize = 200;
 const THREADS: usize = 8;
 
 pub(super) async fn one_of_many_acquires(subject: Subject) -> Checked {
-    let answers = race(&subject, |_| subject.owner()).await;
+    let answers = race(&subject, |_| Owner::random()).await;
     one_acquired(
         "of 200 claims at once, one is acquired and the others are held",
         1,
@@ -35,12 +35,12 @@ pub(super) async fn one_of_many_acquires(subject: Subject) -> Checked {
 
 pub(super) async fn one_of_many_takes_over(subject: Subject) -> Checked {
     let rule = "of 200 that would take over at once, one does";
-    let former = subject.owner();
+    let former = Owner::random();
     let _held = subject.claim(0, &former).await;
     expect(rule, Answer::Done, subject.abandon(0, &former).await)?;
     let answers = race(&subject, |_| Owner {
         fingerprint: former.fingerprint,
-        ..subject.owner()
+        ..Owner::random()
     })
     .await;
     one_acquired(rule, 2, &answers)
@@ -97,7 +97,7 @@ pub(super) async fn one_of_many_threads_acquires(subject: Subject) -> Checked {
         let claims = move || -> Vec<Answer> {
             let claim = |(round, subject): (usize, &Subject)| {
                 meet(&arrived, (round + 1) * THREADS);
-                let owner = subject.owner();
+                let owner = Owner::random();
                 let claim = async { timeout(LIMIT, subject.claim(number, &owner)).await.ok() };
                 runtime.block_on(claim)
             };
@@ -140,10 +140,10 @@ pub(super) async fn late_completion_or_takeover(subject: Subject) -> Checked {
 }
 
 async fn late_completion_round(subject: Subject, rule: &str) -> Checked {
-    let former = subject.owner().lasting(subject.unit, super::subject::LONG);
+    let former = Owner::random().lasting(subject.unit, super::subject::LONG);
     let next = Owner {
         fingerprint: former.fingerprint,
-        ..subject.owner()
+        ..Owner::random()
     };
     let _held = subject.claim(0, &former).await;
     subject.pass(1).await;

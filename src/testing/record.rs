@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    subject::{Answer, Subject},
+    subject::{Answer, Owner, Subject},
     violation::{Checked, expect},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) async fn records_come_back_as_they_were(subject: Subject) -> Checked 
         mebibyte,
     ] {
         let subject = subject.another();
-        let mut owner = subject.owner();
+        let mut owner = Owner::random();
         owner.record = Bytes::from(record);
         let _held = subject.claim(0, &owner).await;
         expect(rule, KEPT, subject.complete(0, &owner).await)?;
@@ -45,7 +45,7 @@ pub(super) async fn records_come_back_as_they_were(subject: Subject) -> Checked 
 
 pub(super) async fn undone_effects_leave_the_record(subject: Subject) -> Checked {
     let rule = "a record is kept whatever becomes of the handler's writes";
-    let owner = subject.owner();
+    let owner = Owner::random();
     let _held = subject.claim(0, &owner).await;
     let (claim, record) = (owner.claim(&subject.name), owner.record.clone());
     let answer = subject
@@ -63,7 +63,7 @@ pub(super) async fn undone_effects_leave_the_record(subject: Subject) -> Checked
 pub(super) async fn names_are_independent(subject: Subject) -> Checked {
     let rule = "an operation on one name changes no other, the owner being the same";
     let [held, abandoned, released, completed] = [(); 4].map(|()| subject.another());
-    let owner = subject.owner();
+    let owner = Owner::random();
     let mut acquired = Vec::new();
     for subject in [&held, &abandoned, &released, &completed] {
         acquired.push(subject.claim(0, &owner).await);
@@ -97,13 +97,13 @@ pub(super) async fn names_are_independent(subject: Subject) -> Checked {
 /// A client that has seen one state may not answer from its memory later.
 pub(super) async fn claims_are_never_answered_from_a_cache(subject: Subject) -> Checked {
     let rule = "a claim never answers from a replica or a cache";
-    let owner = subject.owner();
+    let owner = Owner::random();
     for _ in 0..10 {
         let held = subject.claim(0, &owner).await;
         expect(rule, &Answer::acquired(1), &held)?;
         expect(rule, Answer::held(), subject.look(1).await)?;
         expect(rule, Answer::Done, subject.release(0, &owner).await)?;
-        let next = subject.owner();
+        let next = Owner::random();
         let held = subject.claim(1, &next).await;
         expect(rule, &Answer::acquired(1), &held)?;
         expect(rule, Answer::held(), subject.look(0).await)?;

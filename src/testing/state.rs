@@ -1,6 +1,9 @@
 use std::fmt;
 
-use super::subject::{Answer, Owner};
+use super::{
+    operation::Operation,
+    subject::{Answer, Owner},
+};
 use crate::{
     Fingerprint, UnknownOutcome,
     store::{Completion, Renewal},
@@ -33,19 +36,6 @@ pub(super) enum Condition {
     /// A lapsed claim that was claimed again by its owner: the contract does not say whether that
     /// moves the deadline.
     Resent,
-}
-
-/// An operation by the owner called mine.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Operation {
-    Claim {
-        same_fingerprint: bool,
-        policy: UnknownOutcome,
-    },
-    Renew,
-    Complete,
-    Release,
-    Abandon,
 }
 
 /// Who plays a row of the table.
@@ -225,29 +215,15 @@ impl State {
         let kept = vec![Answer::Completion(Completion::Kept)];
         let superseded = vec![Answer::Completion(Completion::Superseded)];
         match self {
-            Absent | Completed(Mine) => (kept, Completed(Mine)),
-            InFlight {
+            Absent
+            | Completed(Mine)
+            | InFlight {
                 whose: Mine,
                 condition: Live | Lapsed | Resent,
                 ..
             } => (kept, Completed(Mine)),
             InFlight { .. } | Completed(Anothers) => (superseded, self),
         }
-    }
-}
-
-impl Operation {
-    pub(super) fn all() -> Vec<Self> {
-        let mut all = vec![Self::Renew, Self::Complete, Self::Release, Self::Abandon];
-        for same_fingerprint in [true, false] {
-            for policy in [UnknownOutcome::Retry, UnknownOutcome::Refuse] {
-                all.push(Self::Claim {
-                    same_fingerprint,
-                    policy,
-                });
-            }
-        }
-        all
     }
 }
 
@@ -281,24 +257,6 @@ impl fmt::Display for State {
                 write!(f, "in flight by {}, {lapsed}, fence {fence}", whose(owner))
             }
             Completed(owner) => write!(f, "completed by {}", whose(owner)),
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Claim {
-                same_fingerprint,
-                policy,
-            } => {
-                let which = if *same_fingerprint { "same" } else { "another" };
-                write!(f, "claim ({which} fingerprint, {policy:?})")
-            }
-            Self::Renew => f.write_str("renew"),
-            Self::Complete => f.write_str("complete"),
-            Self::Release => f.write_str("release"),
-            Self::Abandon => f.write_str("abandon"),
         }
     }
 }

@@ -71,16 +71,6 @@ impl Subject {
         }
     }
 
-    pub(super) fn owner(&self) -> Owner {
-        Owner {
-            token: OwnerToken::random(),
-            fingerprint: Fingerprint::from_bytes(runtime::random()),
-            record: Bytes::copy_from_slice(&runtime::random::<100>()),
-            lease: LONG,
-            ttl: LONG,
-        }
-    }
-
     pub(super) async fn claim(&self, client: usize, owner: &Owner) -> Answer {
         self.claim_as(client, owner, &owner.fingerprint, UnknownOutcome::Retry)
             .await
@@ -102,7 +92,7 @@ impl Subject {
 
     /// Looks at the name as somebody who would not take it over.
     pub(super) async fn look(&self, client: usize) -> Answer {
-        let stranger = self.owner();
+        let stranger = Owner::random();
         self.claim_as(
             client,
             &stranger,
@@ -157,6 +147,17 @@ pub(super) struct Owner {
 }
 
 impl Owner {
+    /// Makes somebody whom nobody else is.
+    pub(super) fn random() -> Self {
+        Self {
+            token: OwnerToken::random(),
+            fingerprint: Fingerprint::from_bytes(runtime::random()),
+            record: Bytes::copy_from_slice(&runtime::random::<100>()),
+            lease: LONG,
+            ttl: LONG,
+        }
+    }
+
     pub(super) fn lasting(self, lease: Duration, ttl: Duration) -> Self {
         Self { lease, ttl, ..self }
     }

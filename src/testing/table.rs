@@ -1,7 +1,8 @@
 //! Every operation, sent once and twice, in every state.
 
 use super::{
-    state::{Cast, Condition, Operation, State, Whose},
+    operation::Operation,
+    state::{Cast, Condition, State, Whose},
     subject::{Answer, LONG, Owner, Subject},
     violation::{Checked, Failed, Violation, expect},
 };
@@ -49,7 +50,7 @@ impl Row {
             operation,
             times,
         } = self;
-        let (mine, another) = (subject.owner(), subject.owner());
+        let (mine, another) = (Owner::random(), Owner::random());
         let fingerprint = mine.fingerprint;
         let cast = Cast {
             mine,
@@ -95,15 +96,15 @@ impl Row {
                 if seen == live {
                     Ok(())
                 } else {
-                    leaves(&rule, lapsed, seen)
+                    leaves(&rule, &lapsed, &seen)
                 }
             }
-            _ => leaves(&rule, state.to_string(), seen),
+            _ => leaves(&rule, &state.to_string(), &seen),
         }
     }
 }
 
-fn leaves(rule: &str, expected: String, seen: String) -> Checked {
+fn leaves(rule: &str, expected: &str, seen: &str) -> Checked {
     expect(
         rule,
         format!("leaves it {expected}"),
@@ -135,7 +136,7 @@ async fn set_up(
             fence,
         } => {
             for earlier in 1..fence {
-                let former = subject.owner();
+                let former = Owner::random();
                 held.push(acquire(&former, earlier).await?);
                 expect(&rule, Answer::Done, subject.abandon(0, &former).await)?;
             }
@@ -171,7 +172,7 @@ async fn perform(subject: &Subject, cast: &Cast, operation: Operation) -> Answer
             same_fingerprint,
             policy,
         } => {
-            let other = subject.owner().fingerprint;
+            let other = Owner::random().fingerprint;
             let fingerprint = if same_fingerprint {
                 cast.fingerprint
             } else {
@@ -238,7 +239,7 @@ async fn in_flight(subject: &Subject, cast: &Cast, condition: Condition) -> Opti
 }
 
 async fn abandoned(subject: &Subject, cast: &Cast) -> String {
-    let next = subject.owner();
+    let next = Owner::random();
     match subject
         .claim_as(2, &next, &cast.fingerprint, UnknownOutcome::Retry)
         .await
@@ -258,7 +259,7 @@ async fn abandoned(subject: &Subject, cast: &Cast) -> String {
 
 async fn completed(subject: &Subject, cast: &Cast, record: &[u8]) -> String {
     let mut resend = cast.mine.clone();
-    resend.record = subject.owner().record;
+    resend.record = Owner::random().record;
     let whose = match subject.complete(2, &resend).await {
         Answer::Completion(Completion::Kept) => Whose::Mine,
         Answer::Completion(Completion::Superseded) => Whose::Anothers,

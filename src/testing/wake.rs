@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
-    state::Operation,
+    operation::Operation,
     subject::{Answer, Owner, Subject},
     violation::{Checked, Violation, expect},
 };
@@ -38,7 +38,7 @@ async fn an_end_wakes(subject: Subject, end: Operation, client: usize) -> Checke
         "who waits at another client"
     };
     let rule = format!("{end} wakes {whom}, counted from the call of changed");
-    let owner = subject.owner();
+    let owner = Owner::random();
     let held = subject.claim(0, &owner).await;
     expect(&rule, &Answer::acquired(1), &held)?;
     // Not polled before the change: the call alone registers.
@@ -66,7 +66,7 @@ async fn woken(rule: &str, changed: Changed) -> Checked {
 
 pub(super) async fn all_are_woken(subject: Subject) -> Checked {
     let rule = "every one of a hundred that wait is woken";
-    let owner = subject.owner();
+    let owner = Owner::random();
     let held = subject.claim(0, &owner).await;
     expect(rule, &Answer::acquired(1), &held)?;
     let mut waiters = JoinSet::new();
@@ -93,13 +93,13 @@ pub(super) async fn all_are_woken(subject: Subject) -> Checked {
 pub(super) async fn waiters_outlast_owners(subject: Subject) -> Checked {
     let rule = "who registers again after each change is woken by the next owner too";
     for round in 0..10 {
-        let owner = subject.owner();
+        let owner = Owner::random();
         let held = subject.claim(0, &owner).await;
         expect(rule, &Answer::acquired(1), &held)?;
         let (early, other) = (subject.changed(0), subject.changed(0));
         end_with(rule, &subject, Operation::Release, &owner).await?;
         woken(rule, early).await?;
-        let next = subject.owner();
+        let next = Owner::random();
         let held = subject.claim(0, &next).await;
         expect(rule, &Answer::acquired(1), &held)?;
         // The one before is still there: woken, but not looked at.
@@ -126,7 +126,7 @@ pub(super) async fn no_wake_up_is_lost(subject: Subject) -> Checked {
 
 async fn a_wake_up_is_not_lost(subject: Subject) -> Checked {
     let rule = "who registers, finds the name held, and waits, is woken";
-    let owner = subject.owner();
+    let owner = Owner::random();
     let held = subject.claim(0, &owner).await;
     expect(rule, &Answer::acquired(1), &held)?;
     let (waiting, record) = (subject.clone(), owner.record.clone());

@@ -2,11 +2,20 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+#[cfg(feature = "client")]
+mod client;
+#[cfg(feature = "axum")]
+mod examples;
+#[cfg(feature = "axum")]
+mod readme;
+mod record;
 #[cfg(all(unix, feature = "redis"))]
 mod redis;
+#[cfg(feature = "axum")]
 mod sockets;
 #[cfg(feature = "testing")]
 mod store_conformance;
 mod store_memory;
 mod support;
+#[cfg(feature = "axum")]
 mod wire;

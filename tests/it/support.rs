@@ -1,6 +1,10 @@
 //! What the tests share.
 
+pub(crate) mod bodies;
+pub(crate) mod examples;
 pub(crate) mod faulty_store;
+#[cfg(feature = "tracing")]
+pub(crate) mod log;
 #[cfg(all(unix, feature = "redis"))]
 #[allow(dead_code, reason = "each use is a test's own")]
 pub(crate) mod redis;

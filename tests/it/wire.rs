@@ -1,11 +1,21 @@
 //! What goes over the wire: every answer of the layer, without a socket.
 
 mod grpc;
+mod hang_up;
+mod identity;
 mod keys;
+mod layers;
+mod lease;
 mod omitted;
+mod order;
 mod outcomes;
+mod principals;
+mod properties;
 mod readiness;
 mod refusals;
 mod replay;
+mod secrets;
+mod settings;
+mod store_failure;
 mod unknown;
 mod waiting;

@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::{MemoryStore, bounds::Bounds};
+use super::{MemoryStore, bounds::Bounds, shared::Shared};
 
 /// Sets the bounds of a [`MemoryStore`].
 #[derive(Debug, Clone)]
@@ -51,9 +51,9 @@ impl MemoryStoreBuilder {
     /// Makes the store.
     #[must_use]
     pub fn build(self) -> MemoryStore {
-        MemoryStore::with(
-            Bounds::new(self.max_entries, self.max_bytes),
-            self.keep_at_least,
-        )
+        let bounds = Bounds::new(self.max_entries, self.max_bytes);
+        MemoryStore {
+            shared: Arc::new(Shared::new(bounds, self.keep_at_least)),
+        }
     }
 }

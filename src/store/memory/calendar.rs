@@ -32,6 +32,10 @@ impl Calendar {
         bucket.push(entry);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.buckets.values().map(Vec::len).sum()
+    }
+
     /// Returns the moment at which the next key is due.
     pub(super) fn next_due(&self) -> u64 {
         self.buckets

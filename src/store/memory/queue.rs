@@ -82,6 +82,11 @@ impl Queue {
         entry
     }
 
+    pub(super) fn len(&self) -> usize {
+        let lens = |shard: &Shard| shard.lock().iter().map(Calendar::len).sum::<usize>();
+        self.shards.iter().map(lens).sum()
+    }
+
     pub(super) fn shard_of(key: &Key) -> usize {
         key.part(SHARDS)
     }

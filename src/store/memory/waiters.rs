@@ -76,6 +76,11 @@ impl Waiters {
         }
     }
 
+    /// Returns how many keys are waited for.
+    pub(super) fn keys(&self) -> usize {
+        self.stripes.iter().map(|stripe| stripe.lock().len()).sum()
+    }
+
     fn stripe(&self, key: &Key) -> &Stripe {
         &self.stripes[key.part(STRIPES)]
     }

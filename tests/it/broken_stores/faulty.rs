@@ -408,8 +408,9 @@ impl Store for Faulty {
         {
             yield_now().await;
             self.step(claim, |slot, _| {
-                slot.iter_mut()
-                    .for_each(|slot| slot.record = Some(record.clone()));
+                if let Some(slot) = slot {
+                    slot.record = Some(record.clone());
+                }
             });
         }
         let completion = self.complete_now(claim, record);
@@ -428,7 +429,9 @@ impl Store for Faulty {
                 _ => is_mine && found.is_in_flight(),
             };
             if !is_released {
-            } else if found.fence == 1 || self.is(Fault::ReleaseForgetsFence) {
+                return;
+            }
+            if found.fence == 1 || self.is(Fault::ReleaseForgetsFence) {
                 *slot = None;
             } else {
                 found.abandoned = true;

@@ -54,7 +54,7 @@ async fn handlers_without_clients_keep_their_permits() {
     let mut gone = Vec::new();
     for (index, hang_up) in HangUp::ALL.into_iter().cycle().take(60).enumerate() {
         let client = Client::connect_for(bounded.server.address, hang_up).await;
-        let begun = client.begin(&format!("key-{index}"));
+        let begun = client.begin(keyed(&format!("key-{index}")));
         if index < MAX {
             bounded.probe.until(Step::HandlerBegins, index + 1).await;
         }

@@ -1,9 +1,14 @@
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use tower_idempotency::{DrainTimeout, IdempotencyLayer};
 
 use crate::support::sockets::{
-    Client, Gate, HangUp, PATIENCE, Probe, Server, Staged, Step, Version, app, gated,
+    Client, Gate, HangUp, PATIENCE, Probe, Server, Staged, Step, Version, app, gated, keyed,
 };
 
 #[tokio::test]
@@ -14,7 +19,7 @@ async fn draining_refuses_new_requests_and_waits_for_handlers_without_clients() 
     let server = Server::start(app(&probe, layer, gated(&probe, &gate))).await;
     for (index, hang_up) in HangUp::ALL.into_iter().enumerate() {
         let client = Client::connect_for(server.address, hang_up).await;
-        let begun = client.begin(&format!("key-{index}"));
+        let begun = client.begin(keyed(&format!("key-{index}")));
         probe.until(Step::HandlerBegins, index + 1).await;
         drop(begun.hang_up(hang_up).await);
         probe.until(Step::ClientGone, index + 1).await;
@@ -40,16 +45,23 @@ async fn draining_refuses_new_requests_and_waits_for_handlers_without_clients() 
     let unkeyed = http::Request::post("/nowhere").body(http_body_util::Full::default());
     assert_eq!(client.send(unkeyed.unwrap()).await.status, 404);
 
-    let draining = tokio::spawn({
-        let drain = drain.clone();
-        async move { drain.drain(PATIENCE).await }
-    });
-    tokio::task::yield_now().await;
-    assert!(!draining.is_finished());
+    let mut draining = pin!(drain.drain(PATIENCE));
+    assert!(poll_once(draining.as_mut()).await.is_none());
+    assert_eq!(drain.in_flight(), left);
     gate.open();
-    assert_eq!(draining.await.unwrap(), Ok(()));
+    assert_eq!(draining.await, Ok(()));
     assert_eq!(drain.in_flight(), 0);
     for step in [Step::HandlerEnds, Step::CompleteEnds] {
         assert_eq!(probe.count(step), left, "{step:?}");
     }
+}
+
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }

@@ -29,7 +29,7 @@ async fn a_client_gone_before_its_handler_starts_gets_nothing_done() {
         store.claims.close();
         let begun = Client::connect_for(server.address, hang_up)
             .await
-            .begin("a");
+            .begin(keyed("a"));
         probe.until(Step::ClaimBegins, 1).await;
         let _gone = begun.hang_up(hang_up).await;
         probe.until(Step::ClientGone, 1).await;
@@ -58,7 +58,7 @@ async fn draining_waits_for_the_release_of_a_claim_whose_client_is_gone() {
     store.claims.close();
     store.releases.close();
     let client = Client::connect_for(server.address, HangUp::Close).await;
-    let begun = client.begin("a");
+    let begun = client.begin(keyed("a"));
     probe.until(Step::ClaimBegins, 1).await;
     drop(begun.hang_up(HangUp::Close).await);
     probe.until(Step::ClientGone, 1).await;
@@ -80,11 +80,11 @@ async fn a_client_gone_while_its_claim_finds_an_owner_does_not_wait() {
     let server = Server::start(app(&probe, layer, gated(&probe, &gate))).await;
 
     let owner = Client::connect_for(server.address, HangUp::Close).await;
-    let _owner = owner.begin("a");
+    let _owner = owner.begin(keyed("a"));
     probe.until(Step::HandlerBegins, 1).await;
     store.claims.close();
     let waiter = Client::connect_for(server.address, HangUp::Close).await;
-    let waiter = waiter.begin("a");
+    let waiter = waiter.begin(keyed("a"));
     probe.until(Step::ClaimBegins, 2).await;
     drop(waiter.hang_up(HangUp::Close).await);
     probe.until(Step::ClientGone, 1).await;
@@ -103,13 +103,13 @@ async fn a_client_gone_while_it_waits_gives_its_place_back() {
     let server = Server::start(app(&probe, layer, gated(&probe, &gate))).await;
 
     let owner = Client::connect_for(server.address, HangUp::Close).await;
-    let _owner = owner.begin("a");
+    let _owner = owner.begin(keyed("a"));
     probe.until(Step::HandlerBegins, 1).await;
     for (index, hang_up) in HangUp::ALL.into_iter().enumerate() {
         // A waiter claims once to find the owner, and once more after it began to listen.
         let claims = probe.count(Step::ClaimEnds);
         let waiter = Client::connect_for(server.address, hang_up).await;
-        let waiter = waiter.begin("a");
+        let waiter = waiter.begin(keyed("a"));
         probe.until(Step::ClaimEnds, claims + 2).await;
         let _gone = waiter.hang_up(hang_up).await;
         probe.until(Step::ClientGone, index + 1).await;

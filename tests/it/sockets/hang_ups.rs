@@ -4,7 +4,9 @@ use axum::routing::{MethodRouter, post};
 use tokio::time::sleep;
 use tower_idempotency::{IdempotencyContext, IdempotencyLayer};
 
-use crate::support::sockets::{Client, Dice, HangUp, PATIENCE, Probe, Server, Staged, Step, app};
+use crate::support::sockets::{
+    Client, Dice, HangUp, PATIENCE, Probe, Server, Staged, Step, app, keyed,
+};
 
 /// When a client hangs up, but for some random microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +76,7 @@ async fn hang_up_at_random_times(hang_up: HangUp) {
         let key = format!("key-{index}");
         let reached = moment.step().map(|step| (step, probe.count(step) + 1));
         let client = Client::connect_for(server.address, hang_up).await;
-        let begun = client.begin(&key);
+        let begun = client.begin(keyed(&key));
         if let Some((step, times)) = reached {
             probe.until(step, times).await;
         }

@@ -6,8 +6,9 @@ use tokio::time::advance;
 use tower_idempotency::UnknownOutcome;
 
 use super::{
+    bodies::{End, chunked},
     faulty_store::{DOWN, FaultyStore, Op},
-    wire::{Answer, End, Gate, TestLayer, Wire, chunked, keyed, response, unkeyed, with},
+    wire::{Answer, Gate, TestLayer, Wire, keyed, response, unkeyed, with},
 };
 
 /// What a refusal is brought about with.

@@ -1,22 +1,16 @@
 use std::{
     convert::Infallible,
-    error::Error,
-    fmt,
     future::Future,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{Router, body::Body};
-use bytes::Bytes;
-use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::BodyExt;
 use serde_json::Value;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::watch, task::JoinHandle};
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_idempotency::{Drain, IdempotencyContext, IdempotencyLayer, Rejection};
 
@@ -41,7 +35,7 @@ impl Wire {
         F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self::with(setup, |layer, runs| {
+        Self::with(&FaultyStore::default(), setup, |layer, runs| {
             let inner = service_fn(move |request: Request<_>| {
                 runs.send_modify(|runs| *runs += 1);
                 let response = handler(request.map(Body::new));
@@ -60,13 +54,7 @@ impl Wire {
         F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self::with(setup, |layer, runs| {
-            let handler = move |request: Request<Body>| {
-                runs.send_modify(|runs| *runs += 1);
-                handler(request)
-            };
-            BoxCloneSyncService::new(Router::new().fallback(handler).layer(layer))
-        })
+        Self::on(&FaultyStore::default(), setup, handler)
     }
 
     /// One of them.
@@ -91,11 +79,31 @@ impl Wire {
         [false, true].map(|router| Self::of(router, &setup, handler.clone()))
     }
 
+    /// Puts the layer around an axum router, on a store that is there already.
+    pub(crate) fn on<F, R>(
+        store: &FaultyStore,
+        setup: impl Fn(TestLayer) -> TestLayer,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::with(store, setup, |layer, runs| {
+            let handler = move |request: Request<Body>| {
+                runs.send_modify(|runs| *runs += 1);
+                handler(request)
+            };
+            BoxCloneSyncService::new(Router::new().fallback(handler).layer(layer))
+        })
+    }
+
     fn with(
+        store: &FaultyStore,
         setup: impl FnOnce(TestLayer) -> TestLayer,
         build: impl FnOnce(TestLayer, watch::Sender<usize>) -> App,
     ) -> Self {
-        let store = FaultyStore::default();
+        let store = store.clone();
         let runs = watch::Sender::new(0);
         let layer = setup(IdempotencyLayer::new(store.clone()));
         Self {
@@ -303,6 +311,7 @@ pub(crate) fn answers(
 }
 
 /// A handler that answers with what it can see: attempt and fence, then a downstream key.
+#[expect(clippy::needless_pass_by_value, reason = "it is a handler")]
 pub(crate) fn tells(request: Request<Body>) -> std::future::Ready<Response<Body>> {
     let context = request
         .extensions()
@@ -330,7 +339,12 @@ pub(crate) fn gives(
 
 /// Yields to other tasks until something has come about. Paused time stands still meanwhile.
 pub(crate) async fn until(come_about: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
     while !come_about() {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "it never comes about"
+        );
         tokio::task::yield_now().await;
     }
 }
@@ -342,59 +356,6 @@ pub(crate) fn response(status: u16, body: impl Into<Body>) -> Response<Body> {
         .body(body.into())
         .unwrap()
 }
-
-/// Makes a body of some chunks, and trailers or an error at its end.
-pub(crate) fn chunked(chunks: &[&'static str], end: End) -> Body {
-    let data = chunks
-        .iter()
-        .map(|chunk| Ok(Frame::data(Bytes::from_static(chunk.as_bytes()))));
-    let end = match end {
-        End::Clean => None,
-        End::Broken => Some(Err(BrokenBody)),
-        End::Trailer(name, value) => {
-            let mut trailers = HeaderMap::new();
-            trailers.insert(name, HeaderValue::from_static(value));
-            Some(Ok(Frame::trailers(trailers)))
-        }
-    };
-    Body::new(StreamBody::new(stream::iter(
-        data.chain(end).collect::<Vec<_>>(),
-    )))
-}
-
-/// Makes a body of what is sent, until the sender is dropped.
-pub(crate) fn streamed() -> (Sender, Body) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let frames = stream::unfold(
-        receiver,
-        async |mut receiver: mpsc::UnboundedReceiver<_>| Some((receiver.recv().await?, receiver)),
-    );
-    (sender, Body::new(StreamBody::new(Box::pin(frames))))
-}
-
-pub(crate) type Sender = mpsc::UnboundedSender<Result<Frame<Bytes>, BrokenBody>>;
-
-pub(crate) fn data(chunk: &'static str) -> Result<Frame<Bytes>, BrokenBody> {
-    Ok(Frame::data(Bytes::from_static(chunk.as_bytes())))
-}
-
-pub(crate) enum End {
-    Clean,
-    Broken,
-    Trailer(&'static str, &'static str),
-}
-
-/// The error of a body that breaks off.
-#[derive(Debug)]
-pub(crate) struct BrokenBody;
-
-impl fmt::Display for BrokenBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body broke off")
-    }
-}
-
-impl Error for BrokenBody {}
 
 /// Holds handlers back until it is opened.
 #[derive(Clone, Default)]

@@ -7,11 +7,9 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 
 use crate::support::{
+    bodies::{BrokenBody, End, chunked, data, streamed},
     faulty_store::Op,
-    wire::{
-        Answer, BrokenBody, End, TestLayer, Wire, chunked, data, defaults, gives, keyed, response,
-        streamed,
-    },
+    wire::{Answer, TestLayer, Wire, defaults, gives, keyed, response},
 };
 
 fn at_most_eight(layer: TestLayer) -> TestLayer {
@@ -38,9 +36,12 @@ fn assert_omitted(answer: &Answer, status: u16) {
     assert_eq!(answer.header("idempotency-replay"), Some("omitted"));
 }
 
+/// A body, its text, and whether it is recorded.
+type Row = (fn() -> Body, &'static str, bool);
+
 #[tokio::test]
 async fn a_body_of_exactly_the_limit_is_recorded_and_one_byte_more_is_omitted() {
-    let bodies: [(fn() -> Body, &str, bool); 7] = [
+    let bodies: [Row; 7] = [
         (|| Body::from("1234567"), "1234567", true),
         (|| Body::from("12345678"), "12345678", true),
         (|| Body::from("123456789"), "123456789", false),

@@ -3,8 +3,9 @@ use http::Response;
 use tower_idempotency::{Effects, Outcome};
 
 use crate::support::{
+    bodies::{End, chunked},
     faulty_store::Op,
-    wire::{End, TestLayer, Wire, answers, chunked, defaults, keyed, response},
+    wire::{TestLayer, Wire, answers, defaults, keyed, response},
 };
 
 use Outcome::{Final, Retryable, Unknown};

@@ -216,8 +216,8 @@ async fn one_who_waits_does_not_wait_longer_for_an_inner_service_that_is_never_r
         .await
         .expect("it waits no longer");
     refused.unwrap().assert_refused("overloaded");
-    let waited = began.elapsed();
-    assert!(waited <= Duration::from_millis(5_002), "{waited:?}");
+    let took = began.elapsed();
+    assert!(took <= Duration::from_millis(5_002), "{took:?}");
 }
 
 #[tokio::test]

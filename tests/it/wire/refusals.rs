@@ -11,11 +11,10 @@ use serde_json::Value;
 use tower_idempotency::Rejection;
 
 use crate::support::{
+    bodies::{End, chunked},
     faulty_store::Op,
     scene::{Refused, Scene},
-    wire::{
-        End, REFUSALS, TestLayer, Wire, answers, chunked, defaults, keyed, response, unkeyed, with,
-    },
+    wire::{REFUSALS, TestLayer, Wire, answers, defaults, keyed, response, unkeyed, with},
 };
 
 const ROUTER: Scene<'_> = Scene {

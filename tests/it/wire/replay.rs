@@ -3,7 +3,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
-use crate::support::wire::{End, Wire, answers, chunked, defaults, keyed, response, unkeyed};
+use crate::support::{
+    bodies::{End, chunked},
+    wire::{Wire, answers, defaults, keyed, response, unkeyed},
+};
 
 /// Every field that a response may carry by RFC 9110 and its neighbours, and whether it is
 /// replayed.

@@ -15,11 +15,10 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_idempotency::{IdempotencyLayer, MemoryStore, Outcome, RequestBody, UnknownOutcome};
 
 use crate::support::{
+    bodies::{End, chunked},
     faulty_store::{DOWN, Op},
     scene::{asked, obedient},
-    wire::{
-        Answer, End, Gate, TestLayer, Wire, chunked, defaults, gives, keyed, response, tells, with,
-    },
+    wire::{Answer, Gate, TestLayer, Wire, defaults, gives, keyed, response, tells, with},
 };
 
 fn refuse(layer: TestLayer) -> TestLayer {

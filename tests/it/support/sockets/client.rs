@@ -126,9 +126,9 @@ impl Client {
         self.send(keyed(key).body(Full::default()).unwrap()).await
     }
 
-    /// Sends a request to `/` under a key, for a hang-up to follow.
-    pub(crate) fn begin(self, key: &str) -> Begun {
-        let request = keyed(key).body(Full::default()).unwrap();
+    /// Sends a request without a body, for a hang-up to follow.
+    pub(crate) fn begin(self, request: request::Builder) -> Begun {
+        let request = request.body(Full::default()).unwrap();
         let Self {
             address,
             sender,

@@ -1,0 +1,47 @@
+//! Shows what a thousand clients do to a server that comes back, under each strategy.
+//!
+//! ```sh
+//! cargo run --release --features client --example herd
+//! ```
+//!
+//! Prints a table and writes `docs/herd.svg`. The clients are this crate's retry layer on paused
+//! time, seeded: the same program writes the same bytes.
+
+mod chart;
+mod simulation;
+
+use std::{fs, io, path::Path};
+
+use simulation::{CLIENTS, END, Herd, STRATEGIES};
+
+const SEEDS: u32 = 20;
+
+fn main() -> io::Result<()> {
+    let herds: Vec<_> = STRATEGIES
+        .iter()
+        .map(|strategy| Herd::average(strategy, SEEDS))
+        .collect();
+    println!("| strategy | requests | in the first 100 ms | 99 % served after |");
+    println!("|---|---:|---:|---:|");
+    for herd in &herds {
+        println!(
+            "| {} | {:.0} | {:.0} | {} |",
+            herd.strategy.name,
+            herd.requests,
+            herd.requests_at_once,
+            served_after(herd),
+        );
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/herd.svg");
+    fs::write(&path, chart::draw(&herds))?;
+    println!();
+    println!("drawn in {}", path.display());
+    Ok(())
+}
+
+fn served_after(herd: &Herd) -> String {
+    match herd.time_until(f64::from(CLIENTS) * 0.99) {
+        Some(time) => format!("{} s", time.as_secs_f64().round()),
+        None => format!("> {} s", END.as_secs()),
+    }
+}

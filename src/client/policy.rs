@@ -1,0 +1,222 @@
+use std::{error::Error, fmt, sync::Arc};
+
+use tokio::time::{self, Sleep};
+use tower::retry::Policy;
+
+use super::{
+    CallError, Failure, RetryInfo, RetryPolicyBuilder, RetryRequest, RetryResponse,
+    attempt::Kept,
+    message::sealed::Spare,
+    outcome::Outcome,
+    session::{Next, Session},
+    settings::Settings,
+};
+
+/// Decides whether a call is tried again, when, and under which key.
+///
+/// A clone is cheap and shares the settings and the budget. There are three ways to use it:
+///
+/// - [`RetryLayer`](super::RetryLayer) on any tower HTTP client, which does all of what is said
+///   here;
+/// - `send_retry` on a `reqwest::RequestBuilder` (features `reqwest-012` and `reqwest-013`), which
+///   does the same;
+/// - as a [`tower::retry::Policy`], in a stack that has its own
+///   [`RetryLayer`](tower::retry::RetryLayer). Such a stack sets keys with
+///   [`set_key`](Self::set_key) and attempt timeouts by itself, and a call whose body can be sent
+///   only once does not reach the policy. Its service's error must be an `Error`; behind tower's
+///   `Timeout` or `Buffer`, whose error is a box, put `map_err(CallError::from)` between.
+///
+/// ```
+/// use std::{convert::Infallible, time::Duration};
+///
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer, service_fn};
+/// use tower_idempotency::client::{Backoff, Jitter, Key, RetryPolicy};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let retry = RetryPolicy::builder()
+///     .backoff(Backoff::exponential(Duration::from_millis(100), Duration::from_secs(10)))
+///     .jitter(Jitter::Full)
+///     .max_attempts(4)
+///     .build()?;
+///
+/// let client = service_fn(|_: Request<String>| async { Ok::<_, Infallible>(Response::new("done")) });
+/// let client = ServiceBuilder::new().layer(RetryLayer::new(retry)).service(client);
+///
+/// let request = Request::post("/charges").header("Idempotency-Key", "order-4711");
+/// let response = client.oneshot(request.body("{}".to_owned())?).await?;
+/// assert_eq!(response.into_body(), "done");
+/// # Ok(())
+/// # }
+/// ```
+pub struct RetryPolicy {
+    pub(super) settings: Arc<Settings>,
+    session: Session,
+}
+
+impl RetryPolicy {
+    /// Starts a policy from the defaults, which each setter states.
+    pub fn builder() -> RetryPolicyBuilder {
+        RetryPolicyBuilder::new()
+    }
+
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            session: Session::idle(),
+        }
+    }
+
+    /// Gives a request its key as the layer does: where the policy makes keys, the request has
+    /// none, and its method is not safe.
+    ///
+    /// ```
+    /// use tower_idempotency::client::{Key, RetryPolicy};
+    ///
+    /// let retry = RetryPolicy::builder().idempotency_key(Key::UuidV4).build()?;
+    /// let mut request = http::Request::post("/charges").body(())?;
+    /// retry.set_key(&mut request);
+    /// assert!(request.headers().contains_key("Idempotency-Key"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_key<R: RetryRequest>(&self, request: &mut R) {
+        let Settings {
+            key, key_header, ..
+        } = &*self.settings;
+        if key.is_never()
+            || request.method().is_safe()
+            || request.headers().contains_key(key_header)
+        {
+            return;
+        }
+        if let Some(key) = key.make() {
+            request.headers_mut().insert(key_header.clone(), key);
+        }
+    }
+
+    /// The policy of one call whose body can be sent only once.
+    pub(super) fn for_one_attempt<R: RetryRequest>(&self, request: &R) -> Self {
+        let session = Session::begin(&self.settings, request.method(), request.headers());
+        Self {
+            settings: self.settings.clone(),
+            session: session.sent_once(),
+        }
+    }
+
+    /// Takes in the end of one of the layer's attempts, and says whether there is another.
+    pub(super) fn judge<Res: RetryResponse>(
+        &mut self,
+        result: &mut Result<Res, CallError>,
+    ) -> Option<Sleep> {
+        let next = match result {
+            Ok(response) => self.after_answer(response),
+            Err(error) if error.is_not_ready() => return None,
+            Err(error) => self.after_error(error.cause(), error.failure()),
+        };
+        match (next, result) {
+            (Next::Retry(delay), _) => return Some(time::sleep(delay)),
+            (Next::End(info), Ok(response)) => put(response, info),
+            (Next::End(info), Err(error)) => error.info = Some(info),
+        }
+        None
+    }
+
+    fn after_answer<Res: RetryResponse>(&mut self, response: &Res) -> Next {
+        let conflicts = self.session.conflicts(&self.settings);
+        let outcome = Outcome::answer(response.status(), response.headers(), conflicts);
+        self.session.next(&self.settings, &outcome)
+    }
+
+    fn after_error(&mut self, error: &(dyn Error + 'static), failure: Failure) -> Next {
+        self.session
+            .next(&self.settings, &Outcome::error(error, failure))
+    }
+
+    fn begin<R: RetryRequest>(&mut self, request: &R) {
+        self.session = Session::begin(&self.settings, request.method(), request.headers());
+    }
+}
+
+fn put<Res: RetryResponse>(response: &mut Res, info: RetryInfo) {
+    if info.is_worth_telling() {
+        response.extensions_mut().insert(info);
+    }
+}
+
+/// The policy in a stack of the user's own.
+impl<R, Res, E> Policy<R, Res, E> for RetryPolicy
+where
+    R: RetryRequest,
+    Res: RetryResponse,
+    E: Error + 'static,
+{
+    type Future = Sleep;
+
+    fn retry(&mut self, _request: &mut R, result: &mut Result<Res, E>) -> Option<Sleep> {
+        let next = match result {
+            Ok(response) => self.after_answer(response),
+            Err(error) => self.after_error(error, Failure::of_error(error)),
+        };
+        match next {
+            Next::Retry(delay) => return Some(time::sleep(delay)),
+            Next::End(info) => {
+                if let Ok(response) = result {
+                    put(response, info);
+                }
+            }
+        }
+        None
+    }
+
+    fn clone_request(&mut self, request: &R) -> Option<R> {
+        if !self.session.has_sent() {
+            self.begin(request);
+        }
+        request.spare().map(Spare::into_request)
+    }
+}
+
+/// The policy inside [`RetryLayer`](super::RetryLayer).
+impl<R, Res> Policy<Kept<R>, Res, CallError> for RetryPolicy
+where
+    R: RetryRequest,
+    Res: RetryResponse,
+{
+    type Future = Sleep;
+
+    fn retry(&mut self, _kept: &mut Kept<R>, result: &mut Result<Res, CallError>) -> Option<Sleep> {
+        self.judge(result)
+    }
+
+    fn clone_request(&mut self, kept: &Kept<R>) -> Option<Kept<R>> {
+        match kept {
+            Kept::Fresh(request) => {
+                self.begin(request);
+                request.spare().map(Kept::Spare)
+            }
+            Kept::Spare(spare) => spare.try_clone().map(Kept::Spare),
+        }
+    }
+}
+
+impl Clone for RetryPolicy {
+    fn clone(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            session: self.session.at_start(),
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::builder().build().expect("the defaults go together")
+    }
+}
+
+impl fmt::Debug for RetryPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(f)
+    }
+}

@@ -1,0 +1,111 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tower::{
+    BoxError,
+    retry::{Retry, future::ResponseFuture},
+};
+use tower_service::Service;
+
+use super::{
+    CallError, RetryPolicy, RetryRequest, RetryResponse,
+    attempt::{Attempt, Kept},
+};
+
+/// A client service with retries, made by [`RetryLayer`](super::RetryLayer).
+#[derive(Clone, Debug)]
+pub struct RetryService<S> {
+    policy: RetryPolicy,
+    retry: Retry<RetryPolicy, Attempt<S>>,
+}
+
+impl<S> RetryService<S> {
+    /// Puts a policy around a service, as the layer does.
+    #[must_use]
+    pub fn new(policy: RetryPolicy, inner: S) -> Self {
+        let attempt = Attempt::new(inner, policy.settings.attempt_timeout);
+        Self {
+            retry: Retry::new(policy.clone(), attempt),
+            policy,
+        }
+    }
+}
+
+impl<S, R> Service<R> for RetryService<S>
+where
+    S: Service<R> + Clone,
+    S::Response: RetryResponse,
+    S::Error: Into<BoxError>,
+    R: RetryRequest,
+{
+    type Response = S::Response;
+    type Error = CallError;
+    type Future = RetryFuture<S, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        Service::<Kept<R>>::poll_ready(&mut self.retry, cx)
+    }
+
+    #[inline]
+    fn call(&mut self, mut request: R) -> RetryFuture<S, R> {
+        self.policy.set_key(&mut request);
+        let sent_once =
+            (!request.is_repeatable()).then(|| Box::new(self.policy.for_one_attempt(&request)));
+        RetryFuture {
+            attempts: self.retry.call(Kept::Fresh(request)),
+            sent_once,
+        }
+    }
+}
+
+pin_project! {
+    /// A call with its retries. Dropped, it sends nothing more.
+    pub struct RetryFuture<S, R>
+    where
+        S: Service<R>,
+        S::Response: RetryResponse,
+        S::Error: Into<BoxError>,
+        R: RetryRequest,
+    {
+        #[pin]
+        attempts: ResponseFuture<RetryPolicy, Attempt<S>, Kept<R>>,
+        // Judges the only attempt of a call that cannot be repeated, since `tower` asks no policy.
+        sent_once: Option<Box<RetryPolicy>>,
+    }
+}
+
+impl<S, R> Future for RetryFuture<S, R>
+where
+    S: Service<R>,
+    S::Response: RetryResponse,
+    S::Error: Into<BoxError>,
+    R: RetryRequest,
+{
+    type Output = Result<S::Response, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut result = ready!(this.attempts.poll(cx));
+        if let Some(policy) = this.sent_once {
+            // The session knows that there can be no other attempt, so there is no pause to keep.
+            policy.judge(&mut result);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<S, R> fmt::Debug for RetryFuture<S, R>
+where
+    S: Service<R>,
+    S::Response: RetryResponse,
+    S::Error: Into<BoxError>,
+    R: RetryRequest,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! The client half.
+
+mod backoff;
+mod bodies;
+mod budget;
+mod calls;
+mod cost;
+mod deadlines;
+mod errors;
+mod failures;
+mod faulty;
+mod http2;
+mod hyper;
+mod invalid;
+mod keys;
+#[cfg(any(feature = "reqwest-012", feature = "reqwest-013"))]
+mod reqwest;
+mod retry_after;
+mod script;
+mod sockets;
+mod tower_policy;

@@ -1,0 +1,60 @@
+//! The misbehaving server met by hyper-util's client.
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy, rt::TokioExecutor};
+use tower::{ServiceBuilder, ServiceExt};
+use tower_idempotency::client::{ReadAnswerLayer, RetryLayer};
+
+use super::sockets::*;
+
+async fn send(policy: &RetryPolicy, url: &str, key: Option<&str>) -> Result<Got, CallError> {
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let mut request = Request::post(url);
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    let service = RetryLayer::new(policy.clone());
+    let service = ServiceBuilder::new().layer(service).service(client);
+    let response = service
+        .oneshot(request.body(Full::from("order")).unwrap())
+        .await?;
+    let status = response.status().as_u16();
+    let info = RetryInfo::of(response.extensions());
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.into()).unwrap();
+    Ok(Got { status, body, info })
+}
+
+cases!(legacy_client, send);
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_asked_for_again() {
+    let server = Faulty::start([Fault::HalfBody, OK]);
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let service = ServiceBuilder::new()
+        .layer(RetryLayer::new(policy()))
+        .layer(ReadAnswerLayer::new(100))
+        .service(client);
+    let request = Request::post(server.url()).header("idempotency-key", "order-1");
+    let response = service
+        .oneshot(request.body(Full::from("order")).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(RetryInfo::of(response.extensions()).attempts(), 2);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "answer");
+    assert_eq!(server.seen()[1].key(), Some("order-1"));
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_sent_is_not_tried_again() {
+    let error = send(&policy(), "/charges", Some("order-1")).await;
+    let Err(error) = error else {
+        panic!("there is no server to ask");
+    };
+    assert_eq!(error.failure(), Failure::Permanent);
+    let info = error.info().unwrap();
+    assert_eq!((info.attempts(), info.stop()), (1, Stop::Permanent));
+}

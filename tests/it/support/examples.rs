@@ -1,0 +1,117 @@
+//! The examples, as processes.
+
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{self, Output, Stdio},
+    sync::OnceLock,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+use super::sockets::{Client, PATIENCE, Version};
+
+/// Returns where the examples are, once they are built: cargo does not build them for one test
+/// binary, nor tell it where they are.
+fn examples() -> &'static Path {
+    static EXAMPLES: OnceLock<PathBuf> = OnceLock::new();
+    EXAMPLES.get_or_init(|| {
+        let test = env::current_exe().unwrap();
+        let profile_dir = test.ancestors().nth(2).expect("TARGET/PROFILE/deps/test");
+        let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+            Some("debug") => "dev",
+            Some(profile) => profile,
+            None => panic!("{} is in no profile's directory", test.display()),
+        };
+        let built = process::Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--examples",
+                "--all-features",
+                "--profile",
+                profile,
+            ])
+            .arg("--target-dir")
+            .arg(profile_dir.parent().unwrap())
+            .arg("--manifest-path")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+            .output()
+            .expect("cargo runs");
+        assert!(
+            built.status.success(),
+            "`cargo build --examples --all-features` failed:\n{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        profile_dir.join("examples")
+    })
+}
+
+fn command(name: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(examples().join(name));
+    command.args(args).env_remove("RUST_BACKTRACE");
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs an example to its end.
+pub(crate) async fn run(name: &str, args: &[&str]) -> Output {
+    let output = timeout(PATIENCE, command(name, args).output()).await;
+    output.expect("an end in time").unwrap()
+}
+
+/// An example that serves, until it is dropped.
+pub(crate) struct Serving {
+    process: Child,
+    output: Lines<BufReader<ChildStdout>>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Serving {
+    /// Starts an example, which says where it listens.
+    pub(crate) async fn start(name: &str, args: &[&str]) -> Self {
+        let mut process = command(name, args).spawn().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+        let first = timeout(PATIENCE, output.next_line())
+            .await
+            .unwrap()
+            .unwrap();
+        let address = first.as_deref().and_then(|line| {
+            let address = line.strip_prefix("listening on http://")?;
+            address.parse().ok()
+        });
+        Self {
+            address: address.unwrap_or_else(|| panic!("{name} began with {first:?}")),
+            process,
+            output,
+        }
+    }
+
+    pub(crate) async fn connect(&self, version: Version) -> Client {
+        Client::connect(self.address, version).await
+    }
+
+    /// Returns the next line on its standard output.
+    pub(crate) async fn line(&mut self) -> String {
+        let line = timeout(PATIENCE, self.output.next_line()).await;
+        line.expect("a line in time").unwrap().expect("a line")
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn terminate(&self) {
+        let id = self.process.id().expect("it runs").to_string();
+        let killed = process::Command::new("kill").args(["-TERM", &id]).status();
+        assert!(killed.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(self) -> Output {
+        let output = timeout(PATIENCE, self.process.wait_with_output()).await;
+        output.expect("an end in time").unwrap()
+    }
+}

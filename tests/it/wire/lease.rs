@@ -1,0 +1,266 @@
+use std::time::Duration;
+
+use axum::body::Body;
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{Request, Response};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tower_idempotency::IdempotencyContext;
+
+use crate::support::{
+    faulty_store::{DOWN, Fault, Op},
+    scene::{asked, obedient},
+    wire::{Gate, TestLayer, Wire, defaults, keyed, response, until},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(9);
+
+fn nine_seconds(layer: TestLayer) -> TestLayer {
+    layer.lease(LEASE)
+}
+
+/// A handler that runs for so many seconds, or until the gate is open, and hands its token out.
+fn working(
+    seconds: Option<u32>,
+    gate: &Gate,
+) -> (
+    impl Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Clone + Send + Sync + 'static,
+    mpsc::UnboundedReceiver<CancellationToken>,
+) {
+    let (tokens, receiver) = mpsc::unbounded_channel();
+    let gate = gate.clone();
+    let handler = move |request: Request<Body>| {
+        let context: &IdempotencyContext = request.extensions().get().unwrap();
+        tokens.send(context.lease_lost()).unwrap();
+        let gate = gate.clone();
+        async move {
+            match seconds {
+                Some(seconds) => sleep(seconds * SECOND).await,
+                None => gate.pass().await,
+            }
+            response(201, "worked")
+        }
+        .boxed()
+    };
+    (handler, receiver)
+}
+
+/// Says whether two moments are the same, but for the milliseconds that timers are rounded to.
+#[track_caller]
+fn assert_at(at: Duration, expected: Duration) {
+    assert!(
+        at >= expected && at <= expected + Duration::from_millis(20),
+        "{at:?}, not {expected:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_renewed_every_third_of_it_while_the_handler_runs_and_not_after() {
+    for router in [false, true] {
+        let (handler, mut tokens) = working(Some(31), &Gate::default());
+        let wire = Wire::of(router, nine_seconds, handler);
+        let began = Instant::now();
+        assert_eq!(wire.send(keyed("key")).await.text(), "worked");
+        let renewals = wire.store.times(Op::Renew);
+        assert_eq!(renewals.len(), 10);
+        for (number, renewal) in (1..).zip(&renewals) {
+            assert_at(*renewal - began, number * 3 * SECOND);
+        }
+        assert!(!tokens.recv().await.unwrap().is_cancelled());
+        sleep(60 * SECOND).await;
+        assert_eq!(wire.store.count(Op::Renew), renewals.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_that_finish_at_once_cost_no_task_and_no_renewal_each() {
+    let wire = Wire::plain(defaults, obedient(&Gate::default()));
+    let before = Handle::current().metrics().num_alive_tasks();
+    for number in 0..1_000 {
+        wire.send(keyed(&number.to_string())).await;
+        let tasks = Handle::current().metrics().num_alive_tasks() - before;
+        assert!(tasks <= 1, "one renewer at most, not {tasks}");
+    }
+    sleep(10 * SECOND).await;
+    assert_eq!(
+        Handle::current().metrics().num_alive_tasks(),
+        before,
+        "it ends with its work"
+    );
+    assert_eq!(wire.store.count(Op::Renew), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_running_handlers_share_one_renewer() {
+    let gate = Gate::default();
+    let wire = Wire::plain(nine_seconds, obedient(&gate));
+    let before = Handle::current().metrics().num_alive_tasks();
+    let mut running = Vec::new();
+    for number in 0..100 {
+        running.push(wire.start(asked(keyed(&number.to_string()), "hold")).await);
+    }
+    let tasks = Handle::current().metrics().num_alive_tasks() - before;
+    assert_eq!(
+        tasks,
+        running.len() + 1,
+        "each client's own, and the renewer"
+    );
+    sleep(Duration::from_millis(3_100)).await;
+    assert_eq!(wire.store.count(Op::Renew), 100);
+    gate.open();
+    for running in running {
+        assert_eq!(running.await.unwrap().status, 201);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_told_that_its_lease_is_lost_before_another_can_have_its_key() {
+    for fault in [DOWN, Fault::Hangs, Fault::Late(60 * SECOND)] {
+        for router in [false, true] {
+            let gate = Gate::default();
+            let (handler, mut tokens) = working(None, &gate);
+            let wire = Wire::of(router, nine_seconds, handler);
+            wire.store.always(Op::Renew, fault);
+            let began = Instant::now();
+            let answer = wire.start(keyed("key")).await;
+            tokens.recv().await.unwrap().cancelled().await;
+            let told = began.elapsed();
+            assert!(told < LEASE, "{told:?}");
+            assert!(told > LEASE / 2, "not before it must: {told:?}");
+            wire.send(keyed("key")).await.assert_refused("in-flight");
+            gate.open();
+            // Nobody took over, so its answer counts.
+            assert_eq!(answer.await.unwrap().text(), "worked");
+            assert!(wire.send(keyed("key")).await.is_replay());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_fails_once_is_tried_again_in_time() {
+    for fault in [
+        DOWN,
+        Fault::LosesReply(tower_idempotency::store::StoreErrorKind::Unavailable),
+    ] {
+        let (handler, mut tokens) = working(Some(30), &Gate::default());
+        let wire = Wire::plain(nine_seconds, handler);
+        for _ in 0..2 {
+            wire.store.next(Op::Renew, fault);
+        }
+        assert_eq!(wire.send(keyed("key")).await.text(), "worked");
+        assert!(!tokens.recv().await.unwrap().is_cancelled());
+        assert_eq!(wire.store.count(Op::Renew), 2 + 9);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_renewed_for_no_longer_than_max_execution_and_told_when_it_ends() {
+    for max in [
+        Duration::ZERO,
+        Duration::from_millis(1),
+        2 * SECOND,
+        20 * SECOND,
+    ] {
+        let gate = Gate::default();
+        let (handler, mut tokens) = working(None, &gate);
+        let wire = Wire::plain(|layer| nine_seconds(layer).max_execution(max), handler);
+        let began = Instant::now();
+        let running = wire.start(keyed("key")).await;
+        let token = tokens.recv().await.unwrap();
+        timeout(60 * SECOND, token.cancelled())
+            .await
+            .expect("it is told");
+        assert_at(began.elapsed(), max);
+        let renewals = wire.store.count(Op::Renew) as u64;
+        assert_eq!(renewals, max.as_secs() / 3);
+        sleep(LEASE + SECOND).await;
+        assert_eq!(wire.store.count(Op::Renew) as u64, renewals);
+        let next = wire.start(keyed("key")).await;
+        gate.open();
+        assert_eq!(next.await.unwrap().text(), "worked");
+        let late = running.await.unwrap();
+        assert!(late.code() == Some("superseded") || late.text() == "worked");
+        assert_eq!(wire.runs(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_token_of_a_run_whose_key_was_taken_over_fires_with_the_next_renewal() {
+    for (status, settlement) in [("503", Op::Release), ("500", Op::Abandon)] {
+        let gate = Gate::default();
+        let late = {
+            let gate = gate.clone();
+            move |request: Request<Body>| {
+                let (gate, asked) = (gate.clone(), request.headers().get("x-answer").cloned());
+                async move {
+                    if let Some(status) = asked {
+                        gate.pass().await;
+                        return response(status.to_str().unwrap().parse().unwrap(), "late");
+                    }
+                    response(201, "paid")
+                }
+            }
+        };
+        let wire = Wire::router(nine_seconds, late);
+        let running = wire.start(asked(keyed("key"), status)).await;
+        wire.store.always(Op::Renew, DOWN);
+        sleep(LEASE + SECOND).await;
+        assert_eq!(wire.send(keyed("key")).await.text(), "paid");
+        wire.store.heal();
+        sleep(LEASE).await;
+        gate.open();
+        running.await.unwrap().assert_refused("superseded");
+        assert_eq!(wire.store.count(settlement), 1, "which changes nothing");
+        assert!(wire.send(keyed("key")).await.is_replay());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_crosses_the_end_of_its_run_does_not_make_it_a_superseded_one() {
+    for (status, settlement) in [(503, Op::Release), (500, Op::Abandon)] {
+        let handler = move |_| async move {
+            sleep(4 * SECOND).await;
+            response(status, "own answer")
+        };
+        let wire = Wire::router(nine_seconds, handler);
+        // Sent at 3 s, applied at 4.5 s; the claim's end is applied at 4 s and answered at 5 s.
+        wire.store
+            .next(Op::Renew, Fault::Late(Duration::from_millis(1_500)));
+        wire.store.next(settlement, Fault::RepliesLate(SECOND));
+        let answer = wire.send(keyed("key")).await;
+        assert_eq!((answer.status, answer.text()), (status, "own answer"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shortest_and_the_longest_durations_work() {
+    for duration in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+        let all = |layer: TestLayer| {
+            layer
+                .ttl(duration)
+                .lease(duration)
+                .max_execution(duration)
+                .wait(duration)
+        };
+        for wire in Wire::both(all, obedient(&Gate::default())) {
+            let answer = timeout(SECOND, wire.send(keyed("key"))).await.unwrap();
+            assert_eq!(answer.status, 201);
+            if duration == Duration::MAX {
+                sleep(1_000_000 * SECOND).await;
+                assert!(wire.send(keyed("key")).await.is_replay());
+            } else {
+                sleep(SECOND).await;
+                assert!(
+                    !wire.send(keyed("key")).await.is_replay(),
+                    "its record has expired"
+                );
+            }
+            until(|| wire.drain.in_flight() == 0).await;
+        }
+    }
+}
