@@ -1,5 +1,7 @@
 //! What the tests share.
 
+#[cfg(all(unix, feature = "redis"))]
+pub(crate) mod backing;
 pub(crate) mod bodies;
 pub(crate) mod examples;
 pub(crate) mod faulty_store;
