@@ -4,6 +4,8 @@ mod acl;
 mod cancelled;
 mod claims;
 #[cfg(feature = "testing")]
+mod cluster;
+#[cfg(feature = "testing")]
 mod conformance;
 mod connection;
 mod operations;
