@@ -10,6 +10,7 @@ mod conformance;
 mod connection;
 mod operations;
 mod replicas;
+mod sentinel;
 mod settings;
 #[cfg(feature = "redis-tls")]
 mod tls;

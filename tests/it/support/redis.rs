@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{Read, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
@@ -55,12 +55,36 @@ impl RedisServer {
 
     /// Starts a program that takes `redis-server`'s arguments, and waits until it answers.
     pub(crate) fn of(program: impl AsRef<OsStr>, args: &[&str]) -> Self {
+        Self::start_in(new_directory(), program.as_ref(), &[], args)
+    }
+
+    /// Starts a Sentinel that watches a master called `main`, two of them deciding.
+    pub(crate) fn sentinel(master: u16) -> Self {
         let directory = new_directory();
+        let settings = format!(
+            "sentinel monitor main 127.0.0.1 {master} 2\n\
+             sentinel down-after-milliseconds main 1000\n\
+             sentinel failover-timeout main 5000\n"
+        );
+        let file = directory.join("sentinel.conf");
+        fs::write(&file, settings).expect("a file");
+        let file = file.display().to_string();
+        Self::start_in(
+            directory,
+            "redis-server".as_ref(),
+            &[&file, "--sentinel"],
+            &[],
+        )
+    }
+
+    fn start_in(directory: PathBuf, program: &OsStr, first: &[&str], args: &[&str]) -> Self {
         // Somebody may take a free port before the server does.
         for _ in 0..10 {
             let port = free_port();
-            let args = arguments(port, &directory, args);
-            if let Some(process) = spawn(program.as_ref(), &args, port) {
+            let mut all: Vec<_> = first.iter().map(ToString::to_string).collect();
+            all.extend(arguments(port, &directory, args));
+            let args = all;
+            if let Some(process) = spawn(program, &args, port) {
                 return Self {
                     port,
                     directory,
@@ -141,6 +165,10 @@ impl RedisServer {
     /// Reads a number from the server's `INFO`.
     pub(crate) fn info(&self, field: &str) -> u64 {
         self.field(field).parse().expect("a number")
+    }
+
+    pub(crate) fn is_master(&self) -> bool {
+        self.lines(&["ROLE"]).iter().any(|line| line == "master")
     }
 
     pub(crate) fn version(&self) -> String {
@@ -242,11 +270,10 @@ pub(crate) fn command(port: u16, words: &[&str]) -> std::io::Result<String> {
     for word in words {
         let _ = write!(request, "${}\r\n{word}\r\n", word.len());
     }
-    request += "*1\r\n$4\r\nQUIT\r\n";
     stream.write_all(request.as_bytes())?;
+    // Sentinel knows no `QUIT`.
+    stream.shutdown(Shutdown::Write)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    // What `QUIT` is answered.
-    Ok(answer.strip_suffix("+OK\r\n").unwrap_or(&answer).to_owned())
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
