@@ -159,7 +159,7 @@ impl Store for RedisStore {
             b'u' => Claimed::Unknown {
                 fingerprint: value::fingerprint(&payload)?,
             },
-            b'c' => Claimed::Completed(value::record(claim.name(), payload)?),
+            b'c' => Claimed::Completed(value::record(claim.name(), &payload)?),
             _ => return Err(Foreign::Answer.into()),
         })
     }
@@ -231,7 +231,7 @@ impl RedisStore {
 }
 
 impl Shared {
-    async fn run(&self, claim: &Claim, call: &Call) -> Result<(u8, Vec<u8>), StoreError> {
+    async fn run(&self, claim: &Claim, call: &Call) -> Result<(u8, Bytes), StoreError> {
         let answer = self.server.call(call, self.deadline).await?;
         Ok(call.answer(claim, answer)?)
     }

@@ -6,4 +6,4 @@ if state == IN_FLIGHT and is_mine(value) then
   redis.call('SETRANGE', key, 0, ABANDONED)
   wake(ARGV[2])
 end
-return { who .. 'bd', '' }
+return who .. 'bd'

@@ -27,7 +27,7 @@ local function read()
   if found == COMPLETED .. name then return value, COMPLETED, nil end
   if found == IN_FLIGHT .. name then return value, IN_FLIGHT, nil end
   if found == ABANDONED .. name then return value, ABANDONED, nil end
-  return nil, nil, { who .. 'x', '' }
+  return nil, nil, who .. 'x'
 end
 
 local function is_mine(value)

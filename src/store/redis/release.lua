@@ -10,4 +10,4 @@ if state == IN_FLIGHT and is_mine(value) then
   end
   wake(ARGV[2])
 end
-return { who .. 'rd', '' }
+return who .. 'rd'

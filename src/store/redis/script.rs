@@ -1,8 +1,9 @@
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use redis::{Cmd, Script as Hashed, Value, cmd};
 
-use super::{foreign::Foreign, key::Key};
+use super::{foreign::Foreign, key::Key, value::WHO};
 use crate::store::Claim;
 
 /// The scripts, one for each operation: one key, one step, one round trip, and each may be
@@ -97,30 +98,27 @@ impl Call {
         whole
     }
 
-    /// Returns what the server answered: a letter and what goes with it.
+    /// Returns what the server answered: a letter, and what goes with it.
     ///
     /// Every answer says whom and what it answers. One that was meant for somebody else is never
     /// taken for our own.
-    pub(super) fn answer(&self, claim: &Claim, answer: Value) -> Result<(u8, Vec<u8>), Foreign> {
-        let Value::Array(parts) = answer else {
+    pub(super) fn answer(&self, claim: &Claim, answer: Value) -> Result<(u8, Bytes), Foreign> {
+        let Value::BulkString(answer) = answer else {
             return Err(Foreign::Answer);
         };
-        let Ok([Value::BulkString(tag), Value::BulkString(payload)]) =
-            <[Value; 2]>::try_from(parts)
-        else {
-            return Err(Foreign::Answer);
-        };
-        match tag.strip_prefix(&who(claim)) {
+        match answer.strip_prefix(&who(claim)) {
             Some(b"x") => Err(Foreign::Value),
-            Some(&[letter, code]) if letter == self.script.letter() => Ok((code, payload)),
+            Some(&[letter, code, ..]) if letter == self.script.letter() => {
+                Ok((code, Bytes::from(answer).slice(WHO + 2..)))
+            }
             _ => Err(Foreign::Answer),
         }
     }
 }
 
 /// What a call is about, and who makes it.
-fn who(claim: &Claim) -> [u8; super::value::WHO] {
-    let mut who = [0; super::value::WHO];
+fn who(claim: &Claim) -> [u8; WHO] {
+    let mut who = [0; WHO];
     let (name, owner) = who.split_at_mut(crate::RecordName::LEN);
     name.copy_from_slice(claim.name().as_bytes());
     owner.copy_from_slice(claim.owner().as_bytes());

@@ -15,12 +15,12 @@ pub(super) const WHO: usize = RecordName::LEN + OwnerToken::LEN;
 const STATE: usize = 2;
 
 /// Returns the record that stands in the value of a completed key.
-pub(super) fn record(name: &RecordName, value: Vec<u8>) -> Result<Bytes, Foreign> {
+pub(super) fn record(name: &RecordName, value: &Bytes) -> Result<Bytes, Foreign> {
     let rest = value.strip_prefix(b"\x01C");
     if !rest.is_some_and(|rest| rest.len() >= WHO && rest.starts_with(name.as_bytes())) {
         return Err(Foreign::Value);
     }
-    Ok(Bytes::from(value).slice(STATE + WHO..))
+    Ok(value.slice(STATE + WHO..))
 }
 
 /// Reads a fence and an attempt.
