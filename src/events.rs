@@ -85,3 +85,50 @@ pub(crate) fn body_omitted(name: &RecordName) {
 pub(crate) fn ran_without_store(name: &RecordName) {
     event!(warn, name, "a request runs without the idempotency store");
 }
+
+/// What the Redis store tells: it has no record to name.
+#[cfg(feature = "redis")]
+mod redis {
+    use redis::ConnectionAddr;
+
+    #[cfg(feature = "tracing")]
+    macro_rules! note {
+        ($level:ident, $field:ident = $value:expr, $message:literal) => {
+            tracing::$level!($field = %$value, $message)
+        };
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    macro_rules! note {
+        ($level:ident, $field:ident = $value:expr, $message:literal) => {{
+            let _ = $value;
+        }};
+    }
+
+    pub(crate) fn redis_unsafe(warning: &str) {
+        note!(
+            warn,
+            warning = warning,
+            "the Redis server may lose what it acknowledged"
+        );
+    }
+
+    pub(crate) fn redis_lost(address: &ConnectionAddr) {
+        note!(
+            warn,
+            address = address,
+            "the connection to the Redis server was lost"
+        );
+    }
+
+    pub(crate) fn redis_connected(address: &ConnectionAddr) {
+        note!(
+            info,
+            address = address,
+            "connected to the Redis server again"
+        );
+    }
+}
+
+#[cfg(feature = "redis")]
+pub(crate) use self::redis::{redis_connected, redis_lost, redis_unsafe};

@@ -36,6 +36,8 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
+//! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster | |
+//! | `redis-tls` | the same over TLS (rustls) | |
 //! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
 //! | `client` | retries: the policy and its layers for tower HTTP clients | |
 //! | `reqwest-012`, `reqwest-013` | `send_retry` on reqwest 0.12 and 0.13, with `client` | |
@@ -94,6 +96,9 @@ pub use self::{
     settings::StoreFailure,
     store::{MemoryStore, Store},
 };
+
+#[cfg(feature = "redis")]
+pub use self::store::RedisStore;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

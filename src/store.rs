@@ -24,7 +24,13 @@ use crate::{fingerprint::Fingerprint, record_name::RecordName};
 
 mod claim;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    ConnectError, ConnectErrorKind, RedisStore, RedisStoreBuilder, UnsafeSettings,
+};
 pub use crate::outcome::{Effects, UnknownOutcome};
 pub use claim::{Acquired, Claim, Claimed, Completion, OwnerToken, Renewal};
 pub use memory::{MemoryStore, MemoryStoreBuilder};

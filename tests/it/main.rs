@@ -9,6 +9,8 @@ mod examples;
 #[cfg(feature = "axum")]
 mod readme;
 mod record;
+#[cfg(all(unix, feature = "redis"))]
+mod redis;
 #[cfg(feature = "axum")]
 mod sockets;
 #[cfg(feature = "testing")]

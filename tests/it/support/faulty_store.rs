@@ -13,10 +13,12 @@ use tower_idempotency::{
     store::{Changed, Claim, Claimed, Completion, Renewal, StoreError, StoreErrorKind},
 };
 
-/// A memory store that writes down what it is asked, and fails where a test wants it to.
-#[derive(Clone, Default)]
+/// A memory store, or a Redis store where the environment names one, that writes down what it is
+/// asked, and fails where a test wants it to.
+#[derive(Clone)]
 pub(crate) struct FaultyStore {
     pub(crate) memory: MemoryStore,
+    backing: Arc<dyn Store>,
     state: Arc<Mutex<State>>,
 }
 
@@ -59,6 +61,21 @@ pub(crate) enum Fault {
 }
 
 pub(crate) const DOWN: Fault = Fault::Fails(StoreErrorKind::Unavailable);
+
+impl Default for FaultyStore {
+    fn default() -> Self {
+        let memory = MemoryStore::new();
+        #[cfg(all(unix, feature = "redis"))]
+        let redis = super::backing::Backing::of_environment().map(|redis| redis as Arc<dyn Store>);
+        #[cfg(not(all(unix, feature = "redis")))]
+        let redis = None;
+        Self {
+            backing: redis.unwrap_or_else(|| Arc::new(memory.clone())),
+            memory,
+            state: Arc::default(),
+        }
+    }
+}
 
 impl FaultyStore {
     /// Has the next call of an operation go wrong; several of these queue up.
@@ -167,7 +184,7 @@ impl Store for FaultyStore {
         unknown_outcome: UnknownOutcome,
     ) -> Result<Claimed, StoreError> {
         self.state().claims.push((*claim.name(), *fingerprint));
-        let call = self.memory.claim(claim, fingerprint, unknown_outcome);
+        let call = self.backing.claim(claim, fingerprint, unknown_outcome);
         let mut claimed = self.around(Op::Claim, call).await?;
         match &mut claimed {
             Claimed::Acquired(acquired) => acquired.extensions = self.state().extensions.clone(),
@@ -182,7 +199,7 @@ impl Store for FaultyStore {
     }
 
     async fn renew(&self, claim: &Claim) -> Result<Renewal, StoreError> {
-        self.around(Op::Renew, self.memory.renew(claim)).await
+        self.around(Op::Renew, self.backing.renew(claim)).await
     }
 
     async fn complete(
@@ -199,22 +216,22 @@ impl Store for FaultyStore {
         let call = async {
             match completion {
                 Some(completion) => Ok(completion),
-                None => self.memory.complete(claim, record, effects).await,
+                None => self.backing.complete(claim, record, effects).await,
             }
         };
         self.around(Op::Complete, call).await
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.around(Op::Release, self.memory.release(claim)).await
+        self.around(Op::Release, self.backing.release(claim)).await
     }
 
     async fn abandon(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.around(Op::Abandon, self.memory.abandon(claim)).await
+        self.around(Op::Abandon, self.backing.abandon(claim)).await
     }
 
     fn changed(&self, name: &RecordName) -> Changed {
         self.state().listeners += 1;
-        self.memory.changed(name)
+        self.backing.changed(name)
     }
 }

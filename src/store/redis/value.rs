@@ -1,0 +1,55 @@
+//! What stands in a value and in an answer; `prelude.lua` has the layout.
+
+use bytes::Bytes;
+
+use super::foreign::Foreign;
+use crate::{
+    Fingerprint, RecordName,
+    store::{Acquired, OwnerToken},
+};
+
+/// The length of a name and an owner.
+pub(super) const WHO: usize = RecordName::LEN + OwnerToken::LEN;
+
+/// Version and state.
+const STATE: usize = 2;
+
+/// Returns the record that stands in the value of a completed key.
+pub(super) fn record(name: &RecordName, value: &Bytes) -> Result<Bytes, Foreign> {
+    let rest = value.strip_prefix(b"\x01C");
+    if !rest.is_some_and(|rest| rest.len() >= WHO && rest.starts_with(name.as_bytes())) {
+        return Err(Foreign::Value);
+    }
+    Ok(value.slice(STATE + WHO..))
+}
+
+/// Reads a fence and an attempt.
+pub(super) fn acquired(payload: &[u8]) -> Result<Acquired, Foreign> {
+    let (fence, attempt) = payload.split_first_chunk().ok_or(Foreign::Answer)?;
+    let attempt = attempt.try_into().map_err(|_| Foreign::Answer)?;
+    Ok(Acquired::new(
+        u64::from_be_bytes(*fence),
+        u32::from_be_bytes(attempt),
+    ))
+}
+
+/// Reads the milliseconds that are left to an owner, and its fingerprint.
+pub(super) fn held(payload: &[u8]) -> Result<(u64, Fingerprint), Foreign> {
+    let (left, theirs) = payload.split_first_chunk().ok_or(Foreign::Answer)?;
+    Ok((u64::from_be_bytes(*left), fingerprint(theirs)?))
+}
+
+pub(super) fn fingerprint(payload: &[u8]) -> Result<Fingerprint, Foreign> {
+    let bytes = payload.try_into().map_err(|_| Foreign::Answer)?;
+    Ok(Fingerprint::from_bytes(bytes))
+}
+
+/// Tells one owner's claim from every other state of a key: none, if nobody works under it.
+pub(super) fn owner(value: &[u8]) -> Option<OwnerToken> {
+    let who = value.strip_prefix(b"\x01P")?.get(..WHO)?;
+    let owner = who[RecordName::LEN..].try_into().ok()?;
+    Some(OwnerToken::from_bytes(owner))
+}
+
+/// How much of a value [`owner`] reads.
+pub(super) const OWNER_END: usize = STATE + WHO;

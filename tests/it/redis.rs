@@ -1,0 +1,17 @@
+//! The Redis store, on servers of the tests' own.
+
+mod acl;
+mod cancelled;
+mod claims;
+#[cfg(feature = "testing")]
+mod cluster;
+#[cfg(feature = "testing")]
+mod conformance;
+mod connection;
+mod operations;
+mod replicas;
+mod sentinel;
+mod settings;
+#[cfg(feature = "redis-tls")]
+mod tls;
+mod wakeups;

@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tower_idempotency::{RedisStore, Store, store::Renewal};
+
+use super::claims::{
+    acquire, assert_acquired, assert_record, complete, documented, fresh, leased, rival,
+};
+use crate::support::redis::RedisServer;
+
+/// Makes the user that the docs name, and returns its URL.
+fn user(server: &RedisServer, rules: &str) -> String {
+    let words: Vec<_> = rules.split_whitespace().collect();
+    assert_eq!(words[..3], ["ACL", "SETUSER", "idempotency"], "{rules}");
+    server.command(&words);
+    format!("redis://idempotency:secret@127.0.0.1:{}", server.port)
+}
+
+fn documented_rules() -> String {
+    documented("docs/redis.md", "ACL SETUSER idempotency ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_user_can_do_all_there_is_to_do() {
+    for server in RedisServer::of_every_version() {
+        all_there_is(&server).await;
+    }
+}
+
+async fn all_there_is(server: &RedisServer) {
+    let url = user(server, &documented_rules());
+    let store = RedisStore::connect(&url).await.unwrap();
+    let waiter = RedisStore::connect(&url).await.unwrap();
+    assert_eq!(store.warnings(), [""; 0]);
+
+    let claim = fresh();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    assert_eq!(store.renew(&claim).await.unwrap(), Renewal::Renewed);
+    store.release(&claim).await.unwrap();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    store.abandon(&claim).await.unwrap();
+    let next = rival(&claim);
+    assert_acquired(acquire(&store, &next).await, 2);
+    store.release(&next).await.unwrap();
+    let last = leased(&rival(&claim), Duration::from_secs(1));
+    assert_acquired(acquire(&store, &last).await, 3);
+    let set_back = rival(&claim);
+    acquire(&store, &set_back).await.unwrap();
+    let changed = tokio::spawn(waiter.changed(claim.name()));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    complete(&store, &last, b"r").await.unwrap();
+    let pushed = Duration::from_millis(400);
+    timeout(pushed, changed).await.unwrap().unwrap();
+    assert_record(acquire(&store, &set_back).await, b"r");
+    let refused = server.lines(&["ACL", "LOG"]);
+    assert_eq!(refused, [""; 0], "{}", server.version());
+}
+
+/// Every right of the user is needed for something: what, its name says.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_user_may_do_nothing_else() {
+    let rules = documented_rules();
+    let server = RedisServer::durable();
+    let url = user(&server, &rules);
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    for words in [
+        &["KEYS", "*"][..],
+        &["FLUSHALL"],
+        &["GET", "another"],
+        &["CONFIG", "SET", "maxmemory", "0"],
+        &["PUBLISH", "another", "x"],
+        &["SCRIPT", "FLUSH"],
+    ] {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        let refused = command.query_async::<redis::Value>(&mut connection).await;
+        let error = refused.expect_err(words[0]);
+        assert_eq!(error.code(), Some("NOPERM"), "{words:?}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_channels_is_woken_by_looking() {
+    let server = RedisServer::durable();
+    let rules = documented_rules().replace("&idem:*", "");
+    let url = user(&server, &rules);
+    let store = RedisStore::connect(&url).await.unwrap();
+    let waiter = RedisStore::connect(&url).await.unwrap();
+    let claim = fresh();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    let changed = tokio::spawn(waiter.changed(claim.name()));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    complete(&store, &claim, b"r").await.unwrap();
+    let polled = Duration::from_millis(1500);
+    timeout(polled, changed).await.unwrap().unwrap();
+}

@@ -1,0 +1,101 @@
+use std::time::{Duration, Instant};
+
+use tower_idempotency::{
+    RedisStore, Store,
+    store::{Completion, ConnectErrorKind, Renewal, StoreErrorKind},
+};
+
+use super::claims::{
+    acquire, assert_acquired, assert_failed, assert_record, complete, fresh, rival, until_ok,
+};
+use crate::support::redis::RedisServer;
+
+async fn pair() -> (RedisServer, RedisServer) {
+    let master = RedisServer::durable();
+    let of = format!("127.0.0.1 {}", master.port);
+    let delay = ["--replicaof", &of, "--repl-diskless-load", "swapdb"];
+    let replica = RedisServer::with(&delay);
+    let start = Instant::now();
+    while replica.lines(&["ROLE"]).get(3).map(String::as_str) != Some("connected") {
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            replica.lines(&["ROLE"])
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    (master, replica)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_acknowledged_is_on_the_replica_that_takes_over() {
+    let (mut master, replica) = pair().await;
+    let builder = RedisStore::builder().wait_replicas(1);
+    let store = builder.connect(&master.url()).await.unwrap();
+    let (held, done) = (fresh(), fresh());
+    assert_acquired(acquire(&store, &held).await, 1);
+    assert_acquired(acquire(&store, &done).await, 1);
+    assert_eq!(store.renew(&held).await.unwrap(), Renewal::Renewed);
+    complete(&store, &done, b"done").await.unwrap();
+    master.kill();
+    replica.command(&["REPLICAOF", "NO", "ONE"]);
+
+    let survivor = RedisStore::connect(&replica.url()).await.unwrap();
+    assert_record(acquire(&survivor, &rival(&done)).await, b"done");
+    assert_eq!(
+        complete(&survivor, &held, b"r").await.unwrap(),
+        Completion::Kept
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_too_few_replicas_have_is_not_acknowledged() {
+    let (master, replica) = pair().await;
+    let builder = RedisStore::builder()
+        .wait_replicas(1)
+        .deadline(Duration::from_millis(200));
+    let store = builder.connect(&master.url()).await.unwrap();
+    let (claim, done) = (fresh(), fresh());
+    assert_acquired(acquire(&store, &done).await, 1);
+    replica.pause();
+    assert_failed(acquire(&store, &claim).await, StoreErrorKind::Unavailable);
+    assert_failed(
+        complete(&store, &done, b"done").await,
+        StoreErrorKind::Unavailable,
+    );
+    // Whoever does not wait for replicas is not held up by those who do.
+    let other = RedisStore::connect(&master.url()).await.unwrap();
+    let start = Instant::now();
+    let another = fresh();
+    let (waits, quick) = tokio::join!(acquire(&store, &claim), acquire(&other, &another));
+    assert_failed(waits, StoreErrorKind::Unavailable);
+    assert_acquired(quick, 1);
+    assert!(start.elapsed() < Duration::from_secs(2));
+    replica.resume();
+    // Once they have it, the same owner hears so.
+    until_ok(|| complete(&store, &done, b"done")).await;
+    assert_acquired(acquire(&store, &claim).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_callers_wait_for_replicas_together() {
+    let (master, _replica) = pair().await;
+    let builder = RedisStore::builder().wait_replicas(1);
+    let store = builder.connect(&master.url()).await.unwrap();
+    let claims: Vec<_> = (0..100).map(|_| fresh()).collect();
+    let all = claims.iter().map(|claim| acquire(&store, claim));
+    for claimed in futures_util::future::join_all(all).await {
+        assert_acquired(claimed, 1);
+    }
+    assert!(master.info("connected_clients") <= 3);
+}
+
+#[tokio::test]
+async fn a_connection_of_the_users_cannot_wait_for_replicas() {
+    let server = RedisServer::start();
+    let client = redis::Client::open(server.url()).unwrap();
+    let connection = client.get_multiplexed_async_connection().await.unwrap();
+    let builder = RedisStore::builder().wait_replicas(1);
+    let error = builder.connect_with(connection).await.unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Invalid);
+}

@@ -1,0 +1,96 @@
+use std::time::{Duration, Instant};
+
+use redis::sentinel::{SentinelClient, SentinelServerType};
+use tower_idempotency::{RedisStore, Store, store::Renewal};
+
+use super::claims::{acquire, assert_acquired, assert_record, complete, fresh, rival, until_ok};
+use crate::support::redis::RedisServer;
+
+/// A master, its replica, and three who watch them.
+struct Watched {
+    master: RedisServer,
+    replica: RedisServer,
+    sentinels: Vec<RedisServer>,
+}
+
+impl Watched {
+    async fn start() -> Self {
+        let master = RedisServer::durable();
+        let of = format!("127.0.0.1 {}", master.port);
+        let args = ["--appendonly", "yes", "--appendfsync", "always"];
+        let replica = RedisServer::with(&[&args[..], &["--replicaof", &of]].concat());
+        let sentinels: Vec<_> = (0..3).map(|_| RedisServer::sentinel(master.port)).collect();
+        let start = Instant::now();
+        let knows_all = |sentinel: &RedisServer| {
+            let info = sentinel.lines(&["INFO", "sentinel"]);
+            let known = "name=main,status=ok,";
+            let all = ",slaves=1,sentinels=3";
+            info.iter()
+                .any(|it| it.contains(known) && it.ends_with(all))
+        };
+        while !sentinels.iter().all(knows_all) {
+            assert!(start.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Self {
+            master,
+            replica,
+            sentinels,
+        }
+    }
+
+    async fn store(&self) -> RedisStore {
+        let urls = self.sentinels.iter().map(RedisServer::url).collect();
+        let kind = SentinelServerType::Master;
+        let client = SentinelClient::build(urls, "main".to_owned(), None, kind).unwrap();
+        RedisStore::builder()
+            .connect_sentinel(client)
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failover_nobody_is_answered_by_the_master_of_before() {
+    let watched = Watched::start().await;
+    let store = watched.store().await;
+    let (held, done) = (fresh(), fresh());
+    assert_acquired(acquire(&store, &held).await, 1);
+    assert_acquired(acquire(&store, &done).await, 1);
+    complete(&store, &done, b"done").await.unwrap();
+    let start = Instant::now();
+    let offset = |server: &RedisServer| server.info("master_repl_offset");
+    while offset(&watched.replica) < offset(&watched.master) {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    watched.sentinels[0].command(&["SENTINEL", "FAILOVER", "main"]);
+    while !watched.replica.is_master() {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Nobody is answered by the one that is to become a replica, once it is told.
+    while watched.master.is_master() {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    until_ok(|| acquire(&store, &held)).await;
+    assert_eq!(store.renew(&held).await.unwrap(), Renewal::Renewed);
+    assert_record(acquire(&store, &rival(&done)).await, b"done");
+    let fresh = fresh();
+    assert_acquired(acquire(&store, &fresh).await, 1);
+    let survivor = RedisStore::connect(&watched.replica.url()).await.unwrap();
+    assert_eq!(survivor.renew(&fresh).await.unwrap(), Renewal::Renewed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_master_died_its_successor_is_found() {
+    let mut watched = Watched::start().await;
+    let store = watched.store().await;
+    assert_acquired(acquire(&store, &fresh()).await, 1);
+    watched.master.kill();
+    let claim = fresh();
+    until_ok(|| acquire(&store, &claim)).await;
+    assert_acquired(acquire(&store, &claim).await, 1);
+    assert!(watched.replica.is_master());
+}

@@ -1,0 +1,109 @@
+use std::time::{Duration, Instant};
+
+use tokio::{task::JoinSet, time::timeout};
+use tower_idempotency::{RedisStore, Store, store::Claim};
+
+use super::claims::{acquire, assert_acquired, complete, fresh};
+use crate::support::redis::RedisServer;
+
+/// Sooner than any look at a key whose changes are pushed.
+const PUSHED: Duration = Duration::from_millis(400);
+
+/// A claim that is held, the store that holds it, and another store on the same server.
+async fn held(server: &RedisServer) -> (Claim, RedisStore, RedisStore) {
+    let owner = RedisStore::connect(&server.url()).await.unwrap();
+    let waiter = RedisStore::connect(&server.url()).await.unwrap();
+    let claim = fresh();
+    assert_acquired(acquire(&owner, &claim).await, 1);
+    (claim, owner, waiter)
+}
+
+fn subscribers(server: &RedisServer) -> usize {
+    server.lines(&["PUBSUB", "CHANNELS"]).len()
+}
+
+async fn until_subscribed(server: &RedisServer) {
+    let start = Instant::now();
+    while subscribers(server) == 0 {
+        assert!(start.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The watcher looks once after it has subscribed.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_claim_is_pushed_to_who_waits_in_another_process() {
+    let server = RedisServer::start();
+    let (claim, owner, waiter) = held(&server).await;
+    let changed = tokio::spawn(waiter.changed(claim.name()));
+    until_subscribed(&server).await;
+    complete(&owner, &claim, b"r").await.unwrap();
+    timeout(PUSHED, changed).await.unwrap().unwrap();
+    // Nobody waits, so nothing is listened to.
+    let start = Instant::now();
+    while subscribers(&server) > 0 {
+        assert!(start.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_before_the_first_poll_is_not_missed() {
+    let server = RedisServer::start();
+    let (claim, owner, waiter) = held(&server).await;
+    let changed = waiter.changed(claim.name());
+    complete(&owner, &claim, b"r").await.unwrap();
+    timeout(PUSHED, changed).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_message_costs_a_moment_and_no_answer() {
+    let server = RedisServer::start();
+    let (claim, owner, waiter) = held(&server).await;
+    let changed = tokio::spawn(waiter.changed(claim.name()));
+    until_subscribed(&server).await;
+    server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    complete(&owner, &claim, b"r").await.unwrap();
+    timeout(Duration::from_secs(2), changed)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_pushed_again_after_the_connection_was_lost() {
+    let server = RedisServer::start();
+    let (claim, owner, waiter) = held(&server).await;
+    let changed = tokio::spawn(waiter.changed(claim.name()));
+    until_subscribed(&server).await;
+    server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    until_subscribed(&server).await;
+    complete(&owner, &claim, b"r").await.unwrap();
+    timeout(PUSHED, changed).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_who_wait_for_one_key_cost_one_poller() {
+    const WAITERS: usize = 10_000;
+    let server = RedisServer::start();
+    let (claim, owner, waiter) = held(&server).await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..WAITERS {
+        waiting.spawn(waiter.changed(claim.name()));
+    }
+    until_subscribed(&server).await;
+    let before = server.info("total_commands_processed");
+    let second = Duration::from_secs(1);
+    tokio::time::sleep(second * 2).await;
+    let commands = server.info("total_commands_processed") - before;
+    // A look or two a second, a PING of each store, and what asks here.
+    assert!(commands < 20, "{commands} commands in two seconds");
+    complete(&owner, &claim, b"r").await.unwrap();
+    let all = async {
+        while let Some(woken) = waiting.join_next().await {
+            woken.unwrap();
+        }
+    };
+    timeout(second, all).await.unwrap();
+}
