@@ -1,6 +1,8 @@
 //! Two servers on one store: whichever is asked, a payment is made once.
 //!
+//! ```sh
 //! cargo run --features redis --example redis [redis://127.0.0.1:6379]
+//! ```
 
 use std::{env, error::Error, future::IntoFuture, process::ExitCode};
 
