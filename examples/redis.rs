@@ -1,6 +1,6 @@
 //! Two servers on one store: whichever is asked, a payment is made once.
 //!
-//! cargo run --features redis --example redis [redis://127.0.0.1:6379]
+//! cargo run --features redis --example redis [URL]
 
 use std::{env, error::Error, future::IntoFuture, process::ExitCode};
 

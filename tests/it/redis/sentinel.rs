@@ -42,7 +42,7 @@ impl Watched {
     async fn store(&self) -> RedisStore {
         let urls = self.sentinels.iter().map(RedisServer::url).collect();
         let kind = SentinelServerType::Master;
-        let client = SentinelClient::build(urls, "main".to_owned(), None, kind).unwrap();
+        let client = SentinelClient::build(urls, "main", None, kind).unwrap();
         RedisStore::builder()
             .connect_sentinel(client)
             .await
