@@ -36,7 +36,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
-//! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster | |
+//! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster (Rust 1.88) | |
 //! | `redis-tls` | the same over TLS (rustls) | |
 //! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
 //! | `client` | retries: the policy and its layers for tower HTTP clients | |

@@ -12,6 +12,7 @@ mod operations;
 mod replicas;
 mod sentinel;
 mod settings;
+mod swapped;
 #[cfg(feature = "redis-tls")]
 mod tls;
 mod wakeups;
