@@ -4,7 +4,7 @@ use tokio::time::{self, Sleep};
 use tower::retry::Policy;
 
 use super::{
-    CallError, Failure, RetryInfo, RetryPolicyBuilder, RetryRequest, RetryResponse,
+    CallError, Failure, RetryInfo, RetryPolicyBuilder, RetryRequest, RetryResponse, Stop,
     attempt::Kept,
     message::sealed::Spare,
     outcome::Outcome,
@@ -111,13 +111,15 @@ impl RetryPolicy {
     ) -> Option<Sleep> {
         let next = match result {
             Ok(response) => self.after_answer(response),
-            Err(error) if error.is_not_ready() => return None,
+            Err(error) if error.is_not_ready() => self.session.end(Stop::NotReady),
             Err(error) => self.after_error(error.cause(), error.failure()),
         };
         match (next, result) {
             (Next::Retry(delay), _) => return Some(time::sleep(delay)),
             (Next::End(info), Ok(response)) => put(response, info),
-            (Next::End(info), Err(error)) => error.info = Some(info),
+            (Next::End(info), Err(error)) => {
+                error.ends(info, self.session.overall(error.failure()));
+            }
         }
         None
     }

@@ -21,6 +21,10 @@ pub(super) struct Session {
     is_repeatable: bool,
     attempts: u32,
     counted: u32,
+    /// Whether the server may have begun on one of the attempts.
+    in_doubt: bool,
+    /// When the first 409 came, and how many came.
+    waiting: Option<(Instant, u32)>,
     slept: Duration,
     /// Boxed, as most calls never need it and the session is moved with every one.
     delays: Option<Box<Delays>>,
@@ -42,6 +46,8 @@ impl Session {
             is_repeatable: true,
             attempts: 0,
             counted: 0,
+            in_doubt: false,
+            waiting: None,
             slept: Duration::ZERO,
             delays: None,
         }
@@ -52,7 +58,9 @@ impl Session {
         Self {
             started: settings.deadline.map(|_| Instant::now()),
             is_idempotent: method.is_idempotent(),
-            is_keyed: headers.contains_key(&settings.key_header),
+            is_keyed: headers
+                .get(&settings.key_header)
+                .is_some_and(|key| !key.as_bytes().trim_ascii().is_empty()),
             ..Self::idle()
         }
     }
@@ -92,11 +100,13 @@ impl Session {
         self.attempts += 1;
         let counts = outcome.failure != Some(Failure::UnderWay);
         self.counted += u32::from(counts);
-        let decision = if outcome.failure.is_some() {
-            let own = self.pause(settings, counts);
-            settings.decide(outcome, self.progress(), own)
-        } else {
-            Decision::Stop(Stop::Answered)
+        let decision = match outcome.failure {
+            Some(failure) => {
+                self.in_doubt |= matches!(failure, Failure::Ambiguous | Failure::UnderWay);
+                let progress = self.progress(counts);
+                settings.decide(outcome, progress, || self.pause(settings, counts))
+            }
+            None => Decision::Stop(Stop::Answered),
         };
         match decision {
             Decision::Retry(_) if counts && !may_spend(settings) => self.end(Stop::Budget),
@@ -126,17 +136,33 @@ impl Session {
         }
     }
 
-    fn progress(&mut self) -> Progress {
-        let started = *self.started.get_or_insert_with(Instant::now);
+    fn progress(&mut self, counts: bool) -> Progress {
+        let now = Instant::now();
+        if !counts {
+            let (since, waits) = self.waiting.unwrap_or((now, 0));
+            self.waiting = Some((since, waits + 1));
+        }
+        let (waiting_since, waits) = self.waiting.unwrap_or((now, 0));
         Progress {
             counted: self.counted,
-            elapsed: started.elapsed(),
+            elapsed: now - *self.started.get_or_insert(now),
+            waits,
+            waited: now - waiting_since,
             is_safe: self.is_idempotent || self.is_keyed,
             is_repeatable: self.is_repeatable,
         }
     }
 
-    fn end(&self, stop: Stop) -> Next {
+    /// What is known of the call as a whole if `last` is known of its last attempt.
+    pub(super) fn overall(&self, last: Failure) -> Failure {
+        if last == Failure::NotProcessed && self.in_doubt {
+            Failure::Ambiguous
+        } else {
+            last
+        }
+    }
+
+    pub(super) fn end(&self, stop: Stop) -> Next {
         Next::End(RetryInfo {
             attempts: self.attempts,
             slept: self.slept,

@@ -1,9 +1,11 @@
 //! The client half.
 
+mod answers;
 mod backoff;
 mod bodies;
 mod budget;
 mod calls;
+mod conflicts;
 mod cost;
 mod deadlines;
 mod errors;
