@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use tokio::time::Instant;
-use tower::retry::budget::Budget as _;
 
 use super::{
     Failure, RetryEvent, RetryInfo, Stop,
+    budget::Account,
     delays::Delays,
     outcome::{Conflicts, Outcome},
     settings::{Decision, Progress, Settings},
@@ -21,8 +21,8 @@ pub(super) struct Session {
     is_repeatable: bool,
     attempts: u32,
     counted: u32,
-    /// Whether the server may have begun on one of the attempts.
-    in_doubt: bool,
+    /// Ambiguous once the server may have begun on one of the attempts.
+    so_far: Failure,
     /// When the first 409 came, and how many came.
     waiting: Option<(Instant, u32)>,
     slept: Duration,
@@ -46,7 +46,7 @@ impl Session {
             is_repeatable: true,
             attempts: 0,
             counted: 0,
-            in_doubt: false,
+            so_far: Failure::NotProcessed,
             waiting: None,
             slept: Duration::ZERO,
             delays: None,
@@ -102,7 +102,9 @@ impl Session {
         self.counted += u32::from(counts);
         let decision = match outcome.failure {
             Some(failure) => {
-                self.in_doubt |= matches!(failure, Failure::Ambiguous | Failure::UnderWay);
+                if matches!(failure, Failure::Ambiguous | Failure::UnderWay) {
+                    self.so_far = Failure::Ambiguous;
+                }
                 let progress = self.progress(counts);
                 settings.decide(outcome, progress, || self.pause(settings, counts))
             }
@@ -155,10 +157,9 @@ impl Session {
 
     /// What is known of the call as a whole if `last` is known of its last attempt.
     pub(super) fn overall(&self, last: Failure) -> Failure {
-        if last == Failure::NotProcessed && self.in_doubt {
-            Failure::Ambiguous
-        } else {
-            last
+        match last {
+            Failure::NotProcessed => self.so_far,
+            _ => last,
         }
     }
 
@@ -194,10 +195,7 @@ impl Session {
 }
 
 fn may_spend(settings: &Settings) -> bool {
-    settings
-        .budget
-        .as_ref()
-        .is_none_or(|budget| budget.withdraw())
+    settings.budget.as_ref().is_none_or(Account::withdraw)
 }
 
 fn earn(settings: &Settings) {

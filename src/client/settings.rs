@@ -9,10 +9,10 @@ use std::{
 
 use fastrand::Rng;
 use http::HeaderName;
-use tower::retry::budget::TpsBudget;
 
 use super::{
     Backoff, Failure, Jitter, Key, RetryEvent, Stop,
+    budget::Account,
     delays::Delays,
     outcome::{Outcome, Wish},
 };
@@ -28,7 +28,7 @@ pub(super) struct Settings {
     pub(super) key: Key,
     pub(super) key_header: HeaderName,
     pub(super) any_conflict: bool,
-    pub(super) budget: Option<Arc<TpsBudget>>,
+    pub(super) budget: Option<Account>,
     pub(super) on_retry: Option<OnRetry>,
     pub(super) seed: Option<u64>,
     /// How many calls drew a pause: each gets a sequence of its own from the one seed.

@@ -19,5 +19,7 @@ mod keys;
 mod reqwest;
 mod retry_after;
 mod script;
+mod services;
+mod shop;
 mod sockets;
 mod tower_policy;

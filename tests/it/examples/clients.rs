@@ -34,11 +34,17 @@ async fn a_client_that_finds_no_server_says_so_and_fails() {
 #[tokio::test]
 async fn a_bad_flag_of_a_client_is_one_line_and_exit_code_2() {
     for client in ["client", "hyper_client"] {
-        for flags in [["--retries", "x"], ["--strategy", "x"], ["--delay", "x"]] {
+        for flags in [
+            ["--retries", "x"],
+            ["--retries", "0"],
+            ["--strategy", "x"],
+            ["--delay", "x"],
+        ] {
             let output = run(client, &flags).await;
             assert_eq!(output.status.code(), Some(2), "{client} {flags:?}");
             let error = String::from_utf8(output.stderr).unwrap();
             assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+            assert!(!error.contains("max_attempts"), "no flag of these: {error}");
         }
     }
 }
