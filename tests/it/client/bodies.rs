@@ -257,3 +257,22 @@ async fn a_clone_of_a_body_shares_its_bytes() {
     let response = service.oneshot(keyed_with(Full::new(data))).await.unwrap();
     assert_eq!(RetryInfo::of(response.extensions()).attempts(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn empty_frames_cost_a_buffered_body_no_copy() {
+    let stream = Stream::of(&["", "order", "", ""]);
+    let Some(Ok(order)) = stream.frames.get(2) else {
+        panic!("the frames are in reverse");
+    };
+    let at = order.data_ref().unwrap().as_ptr();
+    let inner = tower::service_fn(move |request: Request<BufferedBody<Stream>>| async move {
+        let mut body = request.into_body();
+        let sent = body.frame().await.unwrap()?.into_data().unwrap();
+        assert_eq!((&*sent, sent.as_ptr()), (&b"order"[..], at));
+        Ok::<_, io::Error>(http::Response::new(()))
+    });
+    let service = ServiceBuilder::new()
+        .layer(BufferLayer::new(8))
+        .service(inner);
+    service.oneshot(keyed_with(stream)).await.unwrap();
+}
