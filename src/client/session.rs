@@ -31,6 +31,7 @@ pub(super) struct Session {
 }
 
 /// What a session makes of an attempt.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Next {
     Retry(Duration),
     End(RetryInfo),
