@@ -1,6 +1,6 @@
 //! What the two payment clients have in common: the command line and what is printed.
 
-use std::{error::Error, process::ExitCode, str::FromStr, time::Duration};
+use std::{error::Error, num::NonZeroU32, process::ExitCode, str::FromStr, time::Duration};
 
 use http::{HeaderName, StatusCode};
 use lexopt::{Arg, Parser, ValueExt};
@@ -105,7 +105,9 @@ impl Flags {
         while let Some(arg) = parser.next()? {
             match arg {
                 Arg::Long("strategy") => flags.strategy = parser.value()?.parse()?,
-                Arg::Long("retries") => flags.retries = parser.value()?.parse()?,
+                Arg::Long("retries") => {
+                    flags.retries = parser.value()?.parse::<NonZeroU32>()?.get();
+                }
                 Arg::Long("delay") => flags.delay = parser.value()?.parse_with(time)?,
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 Arg::Value(url) => flags.url = url.string()?,

@@ -1,22 +1,23 @@
 //! Shows what a thousand clients do to a server that comes back, under each strategy.
 //!
 //! ```sh
-//! cargo run --release --features client --example herd
+//! cargo run --release --features client --example herd -- [--out docs/herd.svg]
 //! ```
 //!
-//! Prints a table and writes `docs/herd.svg`. The clients are this crate's retry layer on paused
+//! Prints a table and draws a chart. The clients are this crate's retry layer on paused
 //! time, seeded: the same program writes the same bytes.
 
 mod chart;
 mod simulation;
 
-use std::{fs, io, path::Path};
+use std::{error::Error, fs, path::PathBuf};
 
 use simulation::{CLIENTS, END, Herd, STRATEGIES};
 
 const SEEDS: u32 = 20;
 
-fn main() -> io::Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
+    let path = out()?;
     let herds: Vec<_> = STRATEGIES
         .iter()
         .map(|strategy| Herd::average(strategy, SEEDS))
@@ -32,11 +33,23 @@ fn main() -> io::Result<()> {
             served_after(herd),
         );
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/herd.svg");
     fs::write(&path, chart::draw(&herds))?;
     println!();
     println!("drawn in {}", path.display());
     Ok(())
+}
+
+/// Where the chart goes.
+fn out() -> Result<PathBuf, lexopt::Error> {
+    let mut out = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/herd.svg").into();
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            lexopt::Arg::Long("out") => out = parser.value()?.into(),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(out)
 }
 
 fn served_after(herd: &Herd) -> String {

@@ -9,23 +9,16 @@ use tokio::time::{self, Sleep};
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{CallError, RetryInfo, RetryRequest, RetryResponse, message::sealed::Spare};
+use super::{
+    CallError, RetryInfo, RetryRequest, RetryResponse,
+    message::sealed::{Response as _, Spare},
+};
 
 /// A request on its way through `tower`'s retry: the user's own for the first attempt, and what
 /// was kept of it for the others.
 pub(super) enum Kept<R: RetryRequest> {
     Fresh(R),
     Spare(R::Spare),
-}
-
-impl<R: RetryRequest> Kept<R> {
-    #[inline]
-    fn into_request(self) -> R {
-        match self {
-            Self::Fresh(request) => request,
-            Self::Spare(spare) => spare.into_request(),
-        }
-    }
 }
 
 /// Makes one attempt on the inner service, under the attempt timeout.
@@ -39,27 +32,45 @@ impl<S> Attempt<S> {
     pub(super) fn new(inner: S, timeout: Option<Duration>) -> Self {
         Self { inner, timeout }
     }
+
+    /// Waits for the inner service before a call, which is up to the caller.
+    pub(super) fn poll_inner<R>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>>
+    where
+        S: Service<R, Error: Into<BoxError>>,
+    {
+        self.inner.poll_ready(cx).map_err(CallError::not_ready)
+    }
 }
 
 impl<S, R> Service<Kept<R>> for Attempt<S>
 where
-    S: Service<R>,
+    S: Service<R> + Clone,
     S::Response: RetryResponse,
     S::Error: Into<BoxError>,
     R: RetryRequest,
 {
     type Response = S::Response;
     type Error = CallError;
-    type Future = AttemptFuture<S::Future>;
+    type Future = AttemptFuture<S, R>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
-        self.inner.poll_ready(cx).map_err(CallError::not_ready)
+    /// A retry waits for the inner service as part of its attempt: under the timeout, and where the
+    /// policy learns of it if that fails.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        Poll::Ready(Ok(()))
     }
 
     #[inline]
     fn call(&mut self, kept: Kept<R>) -> Self::Future {
+        let state = match kept {
+            Kept::Fresh(request) => State::Sent {
+                answer: self.inner.call(request),
+            },
+            Kept::Spare(spare) => State::Waiting {
+                again: Some(Box::new((self.inner.clone(), spare))),
+            },
+        };
         AttemptFuture {
-            inner: self.inner.call(kept.into_request()),
+            state,
             timer: self.timeout.map(time::sleep),
         }
     }
@@ -67,38 +78,80 @@ where
 
 pin_project! {
     /// One attempt, until its answer's head is there.
-    pub(super) struct AttemptFuture<F> {
+    pub(super) struct AttemptFuture<S, R>
+    where
+        S: Service<R>,
+        R: RetryRequest,
+    {
         #[pin]
-        inner: F,
+        state: State<S, R>,
         #[pin]
         timer: Option<Sleep>,
     }
 }
 
-impl<F, Res, E> Future for AttemptFuture<F>
+pin_project! {
+    #[project = StateProj]
+    enum State<S, R>
+    where
+        S: Service<R>,
+        R: RetryRequest,
+    {
+        // A retry until its service is ready; boxed, as most calls have none.
+        Waiting { again: Option<Box<(S, R::Spare)>> },
+        Sent { #[pin] answer: S::Future },
+    }
+}
+
+impl<S, R> Future for AttemptFuture<S, R>
 where
-    F: Future<Output = Result<Res, E>>,
-    Res: RetryResponse,
-    E: Into<BoxError>,
+    S: Service<R>,
+    S::Response: RetryResponse,
+    S::Error: Into<BoxError>,
+    R: RetryRequest,
 {
-    type Output = Result<Res, CallError>;
+    type Output = Result<S::Response, CallError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(result) = this.inner.poll(cx) {
-            return Poll::Ready(match result {
-                Ok(mut response) => {
-                    // Another retry layer further in told of its own attempts, not of ours.
-                    response.extensions_mut().remove::<RetryInfo>();
-                    Ok(response)
-                }
-                Err(error) => Err(CallError::attempt(error)),
-            });
+        let mut this = self.project();
+        if let Poll::Ready(result) = this.state.as_mut().poll(cx) {
+            return Poll::Ready(result);
         }
         let Some(timer) = this.timer.as_pin_mut() else {
             return Poll::Pending;
         };
         ready!(timer.poll(cx));
-        Poll::Ready(Err(CallError::timeout()))
+        let was_sent = matches!(*this.state, State::Sent { .. });
+        Poll::Ready(Err(CallError::timeout(was_sent)))
+    }
+}
+
+impl<S, R> State<S, R>
+where
+    S: Service<R>,
+    S::Response: RetryResponse,
+    S::Error: Into<BoxError>,
+    R: RetryRequest,
+{
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, CallError>> {
+        if let StateProj::Waiting { again } = self.as_mut().project() {
+            let (service, _) = &mut **again.as_mut().expect("polled after it was ready");
+            ready!(service.poll_ready(cx)).map_err(CallError::not_ready)?;
+            let (mut service, spare) = *again.take().expect("seen above");
+            let answer = service.call(spare.into_request());
+            self.set(Self::Sent { answer });
+        }
+        let StateProj::Sent { answer } = self.project() else {
+            unreachable!("sent above");
+        };
+        answer.poll(cx).map(|result| {
+            let mut response = result.map_err(CallError::attempt)?;
+            // Another retry layer further in told of its own attempts, not of ours.
+            response.extensions_mut().remove::<RetryInfo>();
+            Ok(response)
+        })
     }
 }

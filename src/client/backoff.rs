@@ -22,6 +22,8 @@ use super::Jitter;
 #[derive(Clone)]
 pub struct Backoff(Kind);
 
+const DOUBLING: f64 = 2.0;
+
 #[derive(Clone)]
 enum Kind {
     Fixed(Duration),
@@ -54,14 +56,15 @@ impl Backoff {
         Self(Kind::Exponential {
             base,
             cap,
-            factor: 2.0,
+            factor: DOUBLING,
         })
     }
 
     /// Multiplies an exponential backoff's ceiling by `factor` before each further retry.
     ///
     /// Default: 2. A factor below 1, infinite or not a number is an error when the policy is built.
-    /// The other backoffs have no factor and stay as they are.
+    /// So is any other than 2 with [`Jitter::Decorrelated`], which grows by itself. The other
+    /// backoffs have no factor and stay as they are.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         if let Kind::Exponential { factor: old, .. } = &mut self.0 {
@@ -105,6 +108,10 @@ impl Backoff {
             Kind::Exponential { base, cap, .. } => Some((base, cap)),
             _ => None,
         }
+    }
+
+    pub(super) fn has_own_factor(&self) -> bool {
+        matches!(self.0, Kind::Exponential { factor, .. } if factor.to_bits() != DOUBLING.to_bits())
     }
 
     pub(super) fn default_jitter(&self) -> Jitter {

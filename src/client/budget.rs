@@ -1,6 +1,9 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use tower::retry::budget::TpsBudget;
+use tower::retry::budget::{Budget as _, TpsBudget};
 
 /// Limits the retries of all calls on one policy to a share of its good calls.
 ///
@@ -43,9 +46,10 @@ impl Budget {
         }
     }
 
-    /// Allows so many retries per second whatever the good calls are.
+    /// Allows so many retries per second whatever the good calls are, on the average of a window.
     ///
-    /// Default: 0. A client of few calls needs some, for it earns nothing to retry from.
+    /// They are not spread over it: a second's worth for each second of the window may be spent at
+    /// once. Default: 0. A client of few calls needs some, for it earns nothing to retry from.
     #[must_use]
     pub fn reserve(mut self, per_second: u32) -> Self {
         self.reserve = per_second;
@@ -84,9 +88,12 @@ impl Budget {
     }
 
     /// Makes the account that all clones of a policy share.
-    pub(super) fn open(&self) -> Arc<TpsBudget> {
+    pub(super) fn open(&self) -> Account {
         let share = self.share().expect("a checked budget");
-        Arc::new(TpsBudget::new(self.window, self.reserve, share))
+        Account {
+            budget: TpsBudget::new(self.window, self.reserve, share),
+            withdrawing: Mutex::new(()),
+        }
     }
 
     fn share(&self) -> Option<f32> {
@@ -97,6 +104,28 @@ impl Budget {
             50 => Some(0.5),
             _ => None,
         }
+    }
+}
+
+/// What a policy's calls have earned and not yet paid.
+#[derive(Debug)]
+pub(super) struct Account {
+    budget: TpsBudget,
+    /// `TpsBudget` looks and then takes: without this, two threads could both take the last retry.
+    withdrawing: Mutex<()>,
+}
+
+impl Account {
+    pub(super) fn withdraw(&self) -> bool {
+        let _alone = self
+            .withdrawing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.budget.withdraw()
+    }
+
+    pub(super) fn deposit(&self) {
+        self.budget.deposit();
     }
 }
 

@@ -19,6 +19,10 @@ use super::{BufferedBody, buffered_body::Fill};
 /// without this layer; its call is not retried, and
 /// [`RetryInfo`](super::RetryInfo) says so. So is a body that fails while it is read.
 ///
+/// The body is read before the call begins: neither the attempt timeout nor the deadline covers
+/// that. Nothing is sent until it has ended or the limit is reached, so **not for streams in both
+/// directions**, whose client waits for an answer before it sends the rest: they would wait for ever.
+///
 /// ```
 /// use bytes::Bytes;
 /// use http_body_util::combinators::BoxBody;
@@ -33,6 +37,27 @@ use super::{BufferedBody, buffered_body::Fill};
 ///     .layer(RetryLayer::new(RetryPolicy::default()))
 ///     .service(Client::builder(TokioExecutor::new()).build_http::<BufferedBody<Streamed>>());
 /// # let _ = client;
+/// ```
+///
+/// tonic's channel takes tonic's own body, so one line more turns the buffered one into it:
+///
+/// ```
+/// use tonic::{body::Body, transport::Endpoint};
+/// use tower::ServiceBuilder;
+/// use tower_idempotency::client::{BufferLayer, BufferedBody, RetryLayer, RetryPolicy};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let channel = ServiceBuilder::new()
+///     .layer(BufferLayer::new(64 * 1024))
+///     .layer(RetryLayer::new(RetryPolicy::default()))
+///     .map_request(|request: http::Request<BufferedBody<Body>>| request.map(Body::new))
+///     .service(Endpoint::from_static("http://127.0.0.1:50051").connect_lazy());
+/// # async fn call<S: tower::Service<http::Request<Body>>>(mut client: S) {
+/// #     let _ = client.call(http::Request::new(Body::empty())).await;
+/// # }
+/// # let _ = call(channel);
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct BufferLayer {

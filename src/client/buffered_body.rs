@@ -163,6 +163,7 @@ impl<B: Body> Fill<B> {
                 }
                 Some(Err(error)) => break Some(error),
                 Some(Ok(frame)) => match whole_bytes(frame).into_data() {
+                    Ok(data) if data.is_empty() => {}
                     Ok(data) => {
                         self.length += data.len();
                         self.read.push(data);

@@ -84,7 +84,8 @@ impl RetryPolicyBuilder {
         self
     }
 
-    /// Sets how long one attempt may take until the head of its answer is there.
+    /// Sets how long one attempt may take until the head of its answer is there; a retry's wait
+    /// until the inner service is ready is part of it.
     ///
     /// An attempt that takes longer is ambiguous: the request may have been carried out. Without
     /// this no timer is armed for an attempt. Default: none.
@@ -97,13 +98,14 @@ impl RetryPolicyBuilder {
     ///
     /// It is checked before the pause: a call that could only sleep past it returns what it has,
     /// at once. An attempt under way is not cut off, so that a call takes at most this and one
-    /// attempt timeout. Default: none, but 60 s for waiting on a 409.
+    /// attempt timeout. Default: none, but 60 s for waiting on a 409, from the first on.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// Sets the longest pause that a server may ask for with `Retry-After`.
+    /// Sets the longest pause that a server may ask for with `Retry-After`, or with gRPC's
+    /// `grpc-retry-pushback-ms`.
     ///
     /// One that asks for more gets no retry, and the caller its answer. What it asks for is a
     /// floor: the pause of the backoff comes on top, so that clients told the same time do not
@@ -202,6 +204,12 @@ impl RetryPolicyBuilder {
         if self.jitter == Some(Jitter::Decorrelated) && self.backoff.bounds().is_none() {
             return Err(
                 "decorrelated jitter grows from a base to a cap: use Backoff::exponential, or another jitter"
+                    .into(),
+            );
+        }
+        if self.jitter == Some(Jitter::Decorrelated) && self.backoff.has_own_factor() {
+            return Err(
+                "decorrelated jitter grows by itself: leave the backoff's factor out, or use another jitter"
                     .into(),
             );
         }

@@ -35,7 +35,7 @@ impl Delays {
         Some(self.previous)
     }
 
-    /// Draws a pause like the next one without using it up.
+    /// Draws a pause like the next one without using it up: none once the backoff has ended.
     pub(super) fn linger(&mut self) -> Duration {
         let ceiling = self.ceilings.peek().copied().unwrap_or_default();
         self.draw(ceiling)

@@ -4,7 +4,7 @@ use tower::BoxError;
 
 use super::{Failure, RetryInfo};
 
-/// Says that a call got no answer: the error of its last attempt, and how the call went.
+/// Says that a call's last attempt got no answer: its error, and how the call went.
 ///
 /// The client's own error is the [`source`](Error::source).
 ///
@@ -20,7 +20,8 @@ use super::{Failure, RetryInfo};
 pub struct CallError {
     kind: Kind,
     source: BoxError,
-    pub(super) info: Option<RetryInfo>,
+    failure: Failure,
+    info: Option<RetryInfo>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,46 +37,57 @@ impl CallError {
     /// An error of the request itself, before anything was sent.
     #[cfg(any(feature = "reqwest-012", feature = "reqwest-013"))]
     pub(super) fn request(source: impl Into<BoxError>) -> Self {
-        Self::new(Kind::Request, source.into())
+        Self::new(Kind::Request, source.into(), Failure::Permanent)
     }
 
     pub(super) fn attempt(source: impl Into<BoxError>) -> Self {
-        Self::new(Kind::Attempt, source.into())
+        let source = source.into();
+        let failure = Failure::of_error(&*source);
+        Self::new(Kind::Attempt, source, failure)
     }
 
-    pub(super) fn timeout() -> Self {
-        Self::new(Kind::Timeout, Box::new(AttemptTimedOut))
+    pub(super) fn timeout(was_sent: bool) -> Self {
+        let failure = if was_sent {
+            Failure::Ambiguous
+        } else {
+            Failure::NotProcessed
+        };
+        Self::new(Kind::Timeout, Box::new(AttemptTimedOut), failure)
     }
 
     pub(super) fn not_ready(source: impl Into<BoxError>) -> Self {
-        Self::new(Kind::NotReady, source.into())
+        Self::new(Kind::NotReady, source.into(), Failure::NotProcessed)
     }
 
-    fn new(kind: Kind, source: BoxError) -> Self {
+    fn new(kind: Kind, source: BoxError, failure: Failure) -> Self {
         Self {
             kind,
             source,
+            failure,
             info: None,
         }
     }
 
-    /// Returns how the call went, unless the error came from outside its attempts: the request
-    /// could not be made, or the inner service was not ready.
+    /// Adds how the call went, and what is known of it as a whole.
+    pub(super) fn ends(&mut self, info: RetryInfo, failure: Failure) {
+        self.info = Some(info);
+        self.failure = failure;
+    }
+
+    /// Returns how the call went, unless it came to no attempt: the request could not be made, or
+    /// the inner service was not ready for the first.
     #[must_use]
     pub fn info(&self) -> Option<&RetryInfo> {
         self.info.as_ref()
     }
 
-    /// Returns what is known about the last attempt.
+    /// Returns what is known about the call, all of its attempts together.
+    ///
+    /// It is [`NotProcessed`](Failure::NotProcessed) only if the server began on none of them: after
+    /// a reset and a refused connection the call is ambiguous.
     #[must_use]
     pub fn failure(&self) -> Failure {
-        match self.kind {
-            #[cfg(any(feature = "reqwest-012", feature = "reqwest-013"))]
-            Kind::Request => Failure::Permanent,
-            Kind::Attempt => Failure::of_error(&*self.source),
-            Kind::Timeout => Failure::Ambiguous,
-            Kind::NotReady => Failure::NotProcessed,
-        }
+        self.failure
     }
 
     pub(super) fn is_not_ready(&self) -> bool {
@@ -112,15 +124,16 @@ impl fmt::Display for CallError {
         match (self.kind, &self.info) {
             #[cfg(any(feature = "reqwest-012", feature = "reqwest-013"))]
             (Kind::Request, _) => f.write_str("the request could not be made"),
-            (Kind::NotReady, _) => f.write_str("the client is not ready"),
+            (Kind::NotReady, None) => f.write_str("the client is not ready"),
+            (_, None) => f.write_str("no answer"),
+            (_, Some(info)) if info.attempts == 1 => {
+                write!(f, "no answer after 1 attempt ({})", info.stop)
+            }
             (_, Some(info)) => write!(
                 f,
-                "no answer after {} attempt{} ({})",
-                info.attempts,
-                if info.attempts == 1 { "" } else { "s" },
-                info.stop
+                "no answer to the last of {} attempts ({})",
+                info.attempts, info.stop
             ),
-            (_, None) => f.write_str("no answer"),
         }
     }
 }

@@ -3,6 +3,8 @@ use std::{error::Error, io, iter};
 use h2::Reason;
 use http::StatusCode;
 
+use super::{CallError, read_answer::BrokenAnswer};
+
 /// Says what is known about a request that did not get the answer it should have.
 ///
 /// | class | what | sent again |
@@ -39,8 +41,13 @@ impl Failure {
     }
 
     /// Classifies an error by everything in its chain of sources.
+    ///
+    /// What is known of a whole call, or of an answer that began, goes before what one connection
+    /// says further in.
     pub(super) fn of_error(error: &(dyn Error + 'static)) -> Self {
-        if sources(error).any(is_hopeless) {
+        if let Some(known) = sources(error).find_map(known) {
+            known
+        } else if sources(error).any(is_hopeless) {
             Self::Permanent
         } else if sources(error).any(never_sent) {
             Self::NotProcessed
@@ -50,11 +57,19 @@ impl Failure {
     }
 }
 
+fn known(error: &(dyn Error + 'static)) -> Option<Failure> {
+    if error.is::<BrokenAnswer>() {
+        return Some(Failure::Ambiguous);
+    }
+    error.downcast_ref().map(CallError::failure)
+}
+
 fn sources<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
-        error.source()
+        let io = error.downcast_ref::<io::Error>();
+        io.and_then(inside).or_else(|| error.source())
     })
 }
 
@@ -82,7 +97,7 @@ fn never_sent(error: &(dyn Error + 'static)) -> bool {
     } else if let Some(error) = error.downcast_ref::<h2::Error>() {
         error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM)
     } else if let Some(error) = error.downcast_ref::<io::Error>() {
-        error.kind() == io::ErrorKind::ConnectionRefused || inside(error).is_some_and(never_sent)
+        error.kind() == io::ErrorKind::ConnectionRefused
     } else {
         false
     }

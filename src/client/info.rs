@@ -80,6 +80,8 @@ pub enum Stop {
     Budget,
     /// The server asked to wait for longer than the policy allows, or not to try again.
     Server,
+    /// The inner service failed before it was ready for the next attempt.
+    NotReady,
 }
 
 impl fmt::Display for Stop {
@@ -95,6 +97,7 @@ impl fmt::Display for Stop {
             Self::Deadline => "the next attempt would begin after the deadline",
             Self::Budget => "the retry budget is empty",
             Self::Server => "the server asked for too long a pause, or for no retry",
+            Self::NotReady => "the client was not ready for another",
         })
     }
 }

@@ -27,6 +27,25 @@ use super::{RetryPolicy, RetryService};
 /// # let _ = client;
 /// # Ok::<(), tower_idempotency::client::InvalidPolicy>(())
 /// ```
+///
+/// An axum `Router` is such a service too, so a test needs no socket:
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower::{ServiceBuilder, ServiceExt};
+/// use tower_idempotency::client::{RetryLayer, RetryPolicy};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let router: Router = Router::new().route("/", get(|| async { "hello" }));
+/// let client = ServiceBuilder::new()
+///     .layer(RetryLayer::new(RetryPolicy::default()))
+///     .service(router);
+/// let response = client.oneshot(http::Request::get("/").body(String::new())?).await?;
+/// assert_eq!(response.status(), 200);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
     policy: RetryPolicy,

@@ -1,8 +1,9 @@
 use std::{error::Error, time::Duration};
 
-use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
 
 use super::{Cause, Failure, retry_after::retry_after};
+use crate::rejection::is_grpc;
 
 /// What came of one attempt, as far as the decision goes.
 pub(super) struct Outcome<'a> {
@@ -68,6 +69,7 @@ impl<'a> Outcome<'a> {
 }
 
 const REPLAYED: &str = "idempotency-replayed";
+/// Read from the head only, where gRPC has it if there is no message: the "Trailers-Only" answer.
 const GRPC_STATUS: &str = "grpc-status";
 const GRPC_PUSHBACK: &str = "grpc-retry-pushback-ms";
 const GRPC_UNAVAILABLE: &str = "14";
@@ -84,13 +86,6 @@ fn wish(headers: &HeaderMap) -> Wish {
             });
     }
     retry_after(headers).map_or(Wish::Nothing, Wish::Wait)
-}
-
-/// gRPC sends its status in the head only where there is no message: the "Trailers-Only" answer.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

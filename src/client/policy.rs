@@ -1,10 +1,10 @@
-use std::{error::Error, fmt, sync::Arc};
+use std::{any::Any, error::Error, fmt, sync::Arc};
 
 use tokio::time::{self, Sleep};
 use tower::retry::Policy;
 
 use super::{
-    CallError, Failure, RetryInfo, RetryPolicyBuilder, RetryRequest, RetryResponse,
+    CallError, Failure, RetryPolicyBuilder, RetryRequest, RetryResponse, Stop,
     attempt::Kept,
     message::sealed::Spare,
     outcome::Outcome,
@@ -111,13 +111,33 @@ impl RetryPolicy {
     ) -> Option<Sleep> {
         let next = match result {
             Ok(response) => self.after_answer(response),
-            Err(error) if error.is_not_ready() => return None,
+            Err(error) if error.is_not_ready() => self.session.end(Stop::NotReady),
             Err(error) => self.after_error(error.cause(), error.failure()),
         };
-        match (next, result) {
-            (Next::Retry(delay), _) => return Some(time::sleep(delay)),
-            (Next::End(info), Ok(response)) => put(response, info),
-            (Next::End(info), Err(error)) => error.info = Some(info),
+        self.go_on(next, result)
+    }
+
+    /// Begins the pause before the next attempt, or says in the result how the call went.
+    fn go_on<Res, E>(&self, next: Next, result: &mut Result<Res, E>) -> Option<Sleep>
+    where
+        Res: RetryResponse,
+        E: 'static,
+    {
+        let info = match next {
+            Next::Retry(delay) => return Some(time::sleep(delay)),
+            Next::End(info) => info,
+        };
+        match result {
+            Ok(response) if info.is_worth_telling() => {
+                response.extensions_mut().insert(info);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                // An error of the user's own has no room for it.
+                if let Some(error) = (error as &mut dyn Any).downcast_mut::<CallError>() {
+                    error.ends(info, self.session.overall(error.failure()));
+                }
+            }
         }
         None
     }
@@ -138,12 +158,6 @@ impl RetryPolicy {
     }
 }
 
-fn put<Res: RetryResponse>(response: &mut Res, info: RetryInfo) {
-    if info.is_worth_telling() {
-        response.extensions_mut().insert(info);
-    }
-}
-
 /// The policy in a stack of the user's own.
 impl<R, Res, E> Policy<R, Res, E> for RetryPolicy
 where
@@ -158,15 +172,7 @@ where
             Ok(response) => self.after_answer(response),
             Err(error) => self.after_error(error, Failure::of_error(error)),
         };
-        match next {
-            Next::Retry(delay) => return Some(time::sleep(delay)),
-            Next::End(info) => {
-                if let Ok(response) = result {
-                    put(response, info);
-                }
-            }
-        }
-        None
+        self.go_on(next, result)
     }
 
     fn clone_request(&mut self, request: &R) -> Option<R> {

@@ -1,4 +1,5 @@
 use std::{
+    error::Error,
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -129,7 +130,7 @@ where
                     let mut body = ready!(fill.poll(cx));
                     let head = head.take().expect("polled after it was ready");
                     return Poll::Ready(match body.take_failure() {
-                        Some(error) => Err(error.into()),
+                        Some(error) => Err(BrokenAnswer(error.into()).into()),
                         None => Ok(Response::from_parts(head, body)),
                     });
                 }
@@ -141,5 +142,21 @@ where
 impl<F, B> fmt::Debug for ReadAnswerFuture<F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadAnswerFuture").finish_non_exhaustive()
+    }
+}
+
+/// An answer that broke off in its body: whatever its error says, the request had arrived.
+#[derive(Debug)]
+pub(super) struct BrokenAnswer(BoxError);
+
+impl fmt::Display for BrokenAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer broke off")
+    }
+}
+
+impl Error for BrokenAnswer {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
     }
 }

@@ -32,7 +32,8 @@ use super::{
 /// # Ok::<(), tower_idempotency::client::InvalidPolicy>(())
 /// ```
 ///
-/// A timeout set on the request or its client holds for each attempt. A streamed body is sent once.
+/// A timeout set on the request or its client holds for each attempt. A streamed body is sent once,
+/// and so is a multipart form, which reqwest makes a stream of even where all of its parts are text.
 /// reqwest follows redirects by itself and does not tell: a POST that was carried out and answered
 /// with a redirect to where nobody listens looks as if it had never been sent. Where that may
 /// happen, send a key or set `redirect::Policy::none()`.

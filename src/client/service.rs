@@ -47,7 +47,7 @@ where
     type Future = RetryFuture<S, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
-        Service::<Kept<R>>::poll_ready(&mut self.retry, cx)
+        self.retry.get_mut().poll_inner::<R>(cx)
     }
 
     #[inline]
@@ -67,6 +67,7 @@ pin_project! {
     pub struct RetryFuture<S, R>
     where
         S: Service<R>,
+        S: Clone,
         S::Response: RetryResponse,
         S::Error: Into<BoxError>,
         R: RetryRequest,
@@ -80,7 +81,7 @@ pin_project! {
 
 impl<S, R> Future for RetryFuture<S, R>
 where
-    S: Service<R>,
+    S: Service<R> + Clone,
     S::Response: RetryResponse,
     S::Error: Into<BoxError>,
     R: RetryRequest,
@@ -100,7 +101,7 @@ where
 
 impl<S, R> fmt::Debug for RetryFuture<S, R>
 where
-    S: Service<R>,
+    S: Service<R> + Clone,
     S::Response: RetryResponse,
     S::Error: Into<BoxError>,
     R: RetryRequest,

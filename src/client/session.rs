@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use tokio::time::Instant;
-use tower::retry::budget::Budget as _;
 
 use super::{
     Failure, RetryEvent, RetryInfo, Stop,
+    budget::Account,
     delays::Delays,
     outcome::{Conflicts, Outcome},
     settings::{Decision, Progress, Settings},
@@ -21,12 +21,17 @@ pub(super) struct Session {
     is_repeatable: bool,
     attempts: u32,
     counted: u32,
+    /// Ambiguous once the server may have begun on one of the attempts.
+    so_far: Failure,
+    /// When the first 409 came, and how many came.
+    waiting: Option<(Instant, u32)>,
     slept: Duration,
     /// Boxed, as most calls never need it and the session is moved with every one.
     delays: Option<Box<Delays>>,
 }
 
 /// What a session makes of an attempt.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Next {
     Retry(Duration),
     End(RetryInfo),
@@ -42,6 +47,8 @@ impl Session {
             is_repeatable: true,
             attempts: 0,
             counted: 0,
+            so_far: Failure::NotProcessed,
+            waiting: None,
             slept: Duration::ZERO,
             delays: None,
         }
@@ -52,7 +59,9 @@ impl Session {
         Self {
             started: settings.deadline.map(|_| Instant::now()),
             is_idempotent: method.is_idempotent(),
-            is_keyed: headers.contains_key(&settings.key_header),
+            is_keyed: headers
+                .get(&settings.key_header)
+                .is_some_and(|key| !key.as_bytes().trim_ascii().is_empty()),
             ..Self::idle()
         }
     }
@@ -92,11 +101,15 @@ impl Session {
         self.attempts += 1;
         let counts = outcome.failure != Some(Failure::UnderWay);
         self.counted += u32::from(counts);
-        let decision = if outcome.failure.is_some() {
-            let own = self.pause(settings, counts);
-            settings.decide(outcome, self.progress(), own)
-        } else {
-            Decision::Stop(Stop::Answered)
+        let decision = match outcome.failure {
+            Some(failure) => {
+                if matches!(failure, Failure::Ambiguous | Failure::UnderWay) {
+                    self.so_far = Failure::Ambiguous;
+                }
+                let progress = self.progress(counts);
+                settings.decide(outcome, progress, || self.pause(settings, counts))
+            }
+            None => Decision::Stop(Stop::Answered),
         };
         match decision {
             Decision::Retry(_) if counts && !may_spend(settings) => self.end(Stop::Budget),
@@ -126,17 +139,32 @@ impl Session {
         }
     }
 
-    fn progress(&mut self) -> Progress {
-        let started = *self.started.get_or_insert_with(Instant::now);
+    fn progress(&mut self, counts: bool) -> Progress {
+        let now = Instant::now();
+        if !counts {
+            let (since, waits) = self.waiting.unwrap_or((now, 0));
+            self.waiting = Some((since, waits + 1));
+        }
+        let (waiting_since, waits) = self.waiting.unwrap_or((now, 0));
         Progress {
             counted: self.counted,
-            elapsed: started.elapsed(),
+            elapsed: now - *self.started.get_or_insert(now),
+            waits,
+            waited: now - waiting_since,
             is_safe: self.is_idempotent || self.is_keyed,
             is_repeatable: self.is_repeatable,
         }
     }
 
-    fn end(&self, stop: Stop) -> Next {
+    /// What is known of the call as a whole if `last` is known of its last attempt.
+    pub(super) fn overall(&self, last: Failure) -> Failure {
+        match last {
+            Failure::NotProcessed => self.so_far,
+            _ => last,
+        }
+    }
+
+    pub(super) fn end(&self, stop: Stop) -> Next {
         Next::End(RetryInfo {
             attempts: self.attempts,
             slept: self.slept,
@@ -168,10 +196,7 @@ impl Session {
 }
 
 fn may_spend(settings: &Settings) -> bool {
-    settings
-        .budget
-        .as_ref()
-        .is_none_or(|budget| budget.withdraw())
+    settings.budget.as_ref().is_none_or(Account::withdraw)
 }
 
 fn earn(settings: &Settings) {

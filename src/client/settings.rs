@@ -9,10 +9,10 @@ use std::{
 
 use fastrand::Rng;
 use http::HeaderName;
-use tower::retry::budget::TpsBudget;
 
 use super::{
     Backoff, Failure, Jitter, Key, RetryEvent, Stop,
+    budget::Account,
     delays::Delays,
     outcome::{Outcome, Wish},
 };
@@ -28,7 +28,7 @@ pub(super) struct Settings {
     pub(super) key: Key,
     pub(super) key_header: HeaderName,
     pub(super) any_conflict: bool,
-    pub(super) budget: Option<Arc<TpsBudget>>,
+    pub(super) budget: Option<Account>,
     pub(super) on_retry: Option<OnRetry>,
     pub(super) seed: Option<u64>,
     /// How many calls drew a pause: each gets a sequence of its own from the one seed.
@@ -43,9 +43,23 @@ pub(super) struct Progress {
     /// Attempts that count, the one that ended included.
     pub(super) counted: u32,
     pub(super) elapsed: Duration,
+    /// How many answers said that the call is under way, the last included.
+    pub(super) waits: u32,
+    /// How long ago the first of them came.
+    pub(super) waited: Duration,
     /// Whether an ambiguous failure may be repeated: the method is idempotent, or there is a key.
     pub(super) is_safe: bool,
     pub(super) is_repeatable: bool,
+}
+
+impl Progress {
+    fn least_wait(&self, failure: Failure) -> Duration {
+        if failure != Failure::UnderWay {
+            return Duration::ZERO;
+        }
+        let doubled = 2_u32.saturating_pow(self.waits.saturating_sub(1));
+        FIRST_WAIT.saturating_mul(doubled).min(FULL_WAIT)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -57,16 +71,22 @@ pub(super) enum Decision {
 /// How long a 409 is waited for where no deadline is set.
 const UNDER_WAY_DEADLINE: Duration = Duration::from_secs(60);
 
+/// The least pause before a call under way is asked for again, which doubles from the first to the
+/// full: a server may ask for none, and a backoff may have ended.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const FULL_WAIT: Duration = Duration::from_secs(1);
+
 impl Settings {
-    /// Decides what follows an attempt. It reads no clock, draws nothing and takes from no budget:
-    /// the same arguments give the same decision.
+    /// Decides what follows an attempt. It reads no clock and takes from no budget: the same
+    /// arguments give the same decision.
     ///
-    /// `own` is the pause that the backoff proposes, if it has one left.
+    /// `own` draws the pause that the backoff proposes, if it has one left: only for a failure that
+    /// may be retried, so that a seed's pauses do not depend on others.
     pub(super) fn decide(
         &self,
         outcome: &Outcome<'_>,
         progress: Progress,
-        own: Option<Duration>,
+        own: impl FnOnce() -> Option<Duration>,
     ) -> Decision {
         let Some(failure) = outcome.failure else {
             return Decision::Stop(Stop::Answered);
@@ -91,22 +111,18 @@ impl Settings {
             Wish::Wait(floor) if floor <= self.max_retry_after => floor,
             Wish::Wait(_) | Wish::Never => return Decision::Stop(Stop::Server),
         };
-        let Some(own) = own else {
+        let Some(own) = own() else {
             return Decision::Stop(Stop::Backoff);
         };
-        let delay = floor.saturating_add(own);
-        if self
-            .deadline(failure)
-            .is_some_and(|deadline| progress.elapsed.saturating_add(delay) >= deadline)
-        {
+        let delay = floor.max(progress.least_wait(failure)).saturating_add(own);
+        let (elapsed, deadline) = match self.deadline {
+            None if failure == Failure::UnderWay => (progress.waited, Some(UNDER_WAY_DEADLINE)),
+            deadline => (progress.elapsed, deadline),
+        };
+        if deadline.is_some_and(|deadline| elapsed.saturating_add(delay) >= deadline) {
             return Decision::Stop(Stop::Deadline);
         }
         Decision::Retry(delay)
-    }
-
-    fn deadline(&self, failure: Failure) -> Option<Duration> {
-        let implied = (failure == Failure::UnderWay).then_some(UNDER_WAY_DEADLINE);
-        self.deadline.or(implied)
     }
 
     pub(super) fn delays(&self) -> Delays {

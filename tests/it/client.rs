@@ -1,9 +1,11 @@
 //! The client half.
 
+mod answers;
 mod backoff;
 mod bodies;
 mod budget;
 mod calls;
+mod conflicts;
 mod cost;
 mod deadlines;
 mod errors;
@@ -17,5 +19,7 @@ mod keys;
 mod reqwest;
 mod retry_after;
 mod script;
+mod services;
+mod shop;
 mod sockets;
 mod tower_policy;

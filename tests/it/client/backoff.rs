@@ -72,6 +72,16 @@ async fn full_jitter_repeats_with_its_seed_and_differs_from_call_to_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_seeds_pauses_do_not_depend_on_calls_that_were_not_retried() {
+    let builder = || exponential(Jitter::Full).max_attempts(10).seed(42);
+    let expected = delays(&Client::new(builder(), [status(503)])).await;
+    let client = Client::new(builder(), [status(404)]);
+    assert!(delays(&client).await.is_empty());
+    client.script.goes_on_with([status(503)]);
+    assert_eq!(delays(&client).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_seed_two_policies_differ() {
     let builder = || exponential(Jitter::Full).max_attempts(10);
     let (one, other) = (
@@ -112,6 +122,21 @@ async fn jitter_may_be_asked_for_on_a_fixed_pause() {
             .all(|delay| (ms(500)..=ms(1000)).contains(delay))
     );
     assert!(drawn.iter().collect::<HashSet<_>>().len() > 15);
+    assert!(drawn.iter().min().unwrap() < &ms(600), "{drawn:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn decorrelated_jitter_grows_and_spreads() {
+    let builder = RetryPolicy::builder()
+        .backoff(Backoff::exponential(ms(100), ms(10_000)))
+        .jitter(Jitter::Decorrelated)
+        .max_attempts(201)
+        .seed(5);
+    let drawn = delays(&Client::new(builder, [status(503)])).await;
+    assert_eq!(drawn.len(), 200);
+    assert!(drawn.iter().any(|delay| *delay > ms(5000)), "{drawn:?}");
+    assert!(drawn.iter().any(|delay| *delay < ms(1000)), "{drawn:?}");
+    assert!(drawn.iter().collect::<HashSet<_>>().len() > 60);
 }
 
 /// Fibonacci pauses, as another crate would write them.
@@ -150,7 +175,11 @@ async fn huge_durations_are_no_overflow() {
         Jitter::Equal,
         Jitter::Decorrelated,
     ] {
-        let backoff = Backoff::exponential(ms(1), Duration::MAX).factor(f64::MAX);
+        let backoff = Backoff::exponential(ms(1), Duration::MAX);
+        let backoff = match jitter {
+            Jitter::Decorrelated => backoff,
+            _ => backoff.factor(f64::MAX),
+        };
         let builder = RetryPolicy::builder()
             .backoff(backoff)
             .jitter(jitter)

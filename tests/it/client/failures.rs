@@ -5,12 +5,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http::{Method, Response};
+use http::Response;
 use tower::{ServiceExt, service_fn};
-use tower_idempotency::client::{Backoff, Failure, RetryLayer, Stop};
+use tower_idempotency::client::{Failure, RetryLayer, Stop};
 use tower_layer::Layer;
 
-use super::script::{Client, fixed, info, keyed, ms, post, request, status, with};
+use super::script::{Client, fixed, info, keyed, ms, post, status, with};
 
 #[tokio::test(start_paused = true)]
 async fn each_status_has_its_class() {
@@ -41,82 +41,6 @@ async fn each_status_has_its_class() {
             assert_eq!(client.requests(), expected, "{code}");
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_conflict_under_a_key_with_retry_after_is_waited_for_without_using_up_attempts() {
-    let busy = || with(409, "retry-after", 1);
-    let client = Client::new(
-        fixed().max_attempts(2),
-        [busy(), busy(), busy(), status(503), busy(), status(201)],
-    );
-    let response = client.call(keyed()).await;
-    assert_eq!(response.as_ref().unwrap().status(), 201);
-    assert_eq!(info(&response).attempts(), 6);
-    assert_eq!(
-        client.delays(),
-        [ms(1100), ms(1100), ms(1100), ms(100), ms(1100)]
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_conflict_uses_up_no_step_of_the_backoff() {
-    let busy = || with(409, "retry-after", 0);
-    let backoff = Backoff::from_iter([ms(100), ms(200)]);
-    let client = Client::new(
-        fixed().backoff(backoff).max_attempts(9),
-        [
-            busy(),
-            busy(),
-            busy(),
-            status(503),
-            busy(),
-            status(503),
-            status(201),
-        ],
-    );
-    assert_eq!(client.status(keyed()).await, 201);
-    assert_eq!(client.delays(), [100, 100, 100, 100, 200, 200].map(ms));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_conflict_is_waited_for_at_most_sixty_seconds_or_the_deadline() {
-    let client = Client::new(fixed(), [with(409, "retry-after", 1)]);
-    let response = client.call(keyed()).await;
-    assert_eq!(info(&response).stop(), Stop::Deadline);
-    assert_eq!(info(&response).slept(), ms(1100 * 54));
-    assert_eq!(response.unwrap().status(), 409);
-
-    let client = Client::new(fixed().deadline(ms(5000)), [with(409, "retry-after", 1)]);
-    let response = client.call(keyed()).await;
-    assert_eq!(info(&response).slept(), ms(4400));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_conflict_of_another_kind_is_the_callers() {
-    for (request, answer) in [
-        (post(), with(409, "retry-after", 1)),
-        (request(Method::PUT), with(409, "retry-after", 1)),
-        (keyed(), status(409)),
-        (keyed(), with(409, "retry-after", "soon")),
-    ] {
-        let client = Client::new(fixed(), [answer, status(201)]);
-        let response = client.call(request).await;
-        assert_eq!(info(&response).stop(), Stop::Permanent);
-        assert_eq!(response.unwrap().status(), 409);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bare_conflict_is_waited_for_on_request() {
-    let client = Client::new(
-        fixed().wait_on_conflict(),
-        [status(409), status(409), status(201)],
-    );
-    assert_eq!(client.status(keyed()).await, 201);
-    assert_eq!(client.delays(), [ms(100), ms(100)]);
-    let client = Client::new(fixed().wait_on_conflict(), [status(409), status(201)]);
-    assert_eq!(client.status(post()).await, 409);
 }
 
 fn grpc(status: u16, pushback: Option<&str>) -> super::script::Answer {

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Hang,
     /// Sends the head of an answer and half of its body.
     HalfBody,
+    /// Sends a whole answer, reads the next request on the connection, and resets it.
+    AnswerThenReset,
     /// Sends this answer.
     Answer(&'static str),
 }
@@ -116,6 +118,14 @@ impl Faulty {
                 stream
                     .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nans")
                     .await
+            }
+            Fault::AnswerThenReset => {
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nanswer")
+                    .await?;
+                let seen = read_request(&mut stream).await?;
+                self.seen.lock().unwrap().push(seen);
+                reset(&stream)
             }
             Fault::Answer(head) => {
                 let rest = "content-length: 6\r\nconnection: close\r\n\r\nanswer";

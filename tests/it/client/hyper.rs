@@ -49,6 +49,25 @@ async fn an_answer_that_breaks_off_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_reset_on_a_kept_connection_is_ambiguous() {
+    for (key, attempts) in [("", 1), ("order-1", 2)] {
+        let server = Faulty::start([Fault::AnswerThenReset, CREATED]);
+        let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        let client = ServiceBuilder::new()
+            .layer(RetryLayer::new(policy()))
+            .service(client);
+        let order = || Request::post(server.url()).header("idempotency-key", key);
+        let order = || order().body(Full::from("order")).unwrap();
+        let first = client.clone().oneshot(order()).await.unwrap();
+        let body = first.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "answer");
+        let second = client.oneshot(order()).await;
+        second_call_of(second.map(|got| RetryInfo::of(got.extensions())), attempts);
+        assert_eq!(server.seen().len(), 1 + attempts as usize);
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_be_sent_is_not_tried_again() {
     let error = send(&policy(), "/charges", Some("order-1")).await;
     let Err(error) = error else {

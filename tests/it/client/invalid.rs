@@ -38,6 +38,12 @@ fn settings_that_cannot_work_are_refused_with_what_to_change() {
             "use Backoff::exponential",
         ),
         (
+            builder()
+                .backoff(exponential(100, 1000).factor(3.0))
+                .jitter(Jitter::Decorrelated),
+            "leave the backoff's factor out",
+        ),
+        (
             builder().budget(Budget::percent(60)),
             "choose 10, 20, 25 or 50",
         ),

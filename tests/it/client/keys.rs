@@ -146,3 +146,15 @@ async fn no_key_shows_in_debug_output() {
     let response = client.call(keyed()).await.unwrap();
     assert!(!format!("{:?} {response:?}", client.service).contains("order-1"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_key_is_none() {
+    for empty in ["", " "] {
+        let client = Client::new(fixed(), [status(503), status(201)]);
+        let mut request = post();
+        let key = HeaderValue::from_static(empty);
+        request.headers_mut().insert("idempotency-key", key);
+        assert_eq!(client.status(request).await, 503, "{empty:?}");
+        assert_eq!(client.requests(), 1);
+    }
+}

@@ -67,6 +67,21 @@ macro_rules! reqwest_cases {
             }
 
             #[tokio::test]
+            async fn a_reset_on_a_kept_connection_is_ambiguous() {
+                for (key, attempts) in [("", 1), ("order-1", 2)] {
+                    let server = Faulty::start([Fault::AnswerThenReset, CREATED]);
+                    let client = client();
+                    let order = || client.post(server.url()).body("order");
+                    let first = order().send_retry(&policy()).await.unwrap();
+                    assert_eq!(first.text().await.unwrap(), "answer");
+                    let second = order().header("idempotency-key", key);
+                    let second = second.send_retry(&policy()).await;
+                    second_call_of(second.map(|got| RetryInfo::of(got.extensions())), attempts);
+                    assert_eq!(server.seen().len(), 1 + attempts as usize);
+                }
+            }
+
+            #[tokio::test]
             async fn a_streamed_body_is_sent_once_and_says_so() {
                 let server = Faulty::start([UNAVAILABLE]);
                 let body = $reqwest::Body::wrap(Streamed::default());

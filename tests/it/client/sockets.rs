@@ -7,6 +7,7 @@ pub(crate) use tower_idempotency::client::{CallError, Failure, Key, RetryInfo, R
 pub(crate) use super::{
     faulty::{CREATED, Fault, Faulty, OK, UNAVAILABLE, deaf_address},
     script::{fixed, ms},
+    shop::Shop,
 };
 
 /// What a client got.
@@ -118,20 +119,27 @@ macro_rules! cases {
             #[tokio::test]
             async fn waits_for_a_call_under_way() {
                 let under_way = Fault::Answer("409 Conflict\r\nretry-after: 0\r\n");
-                let faults = [
-                    under_way.clone(),
-                    under_way.clone(),
-                    under_way.clone(),
-                    CREATED,
-                ];
-                let server = Faulty::start(faults);
+                let server = Faulty::start([under_way.clone(), under_way.clone(), CREATED]);
                 let got = $send(&policy(), &server.url(), Some("order-1"))
                     .await
                     .unwrap();
-                assert_eq!((got.status, got.info.attempts()), (201, 4));
+                assert_eq!((got.status, got.info.attempts()), (201, 3));
                 let server = Faulty::start([under_way, CREATED]);
                 let got = $send(&policy(), &server.url(), None).await.unwrap();
                 assert_eq!((got.status, got.info.stop()), (409, Stop::Permanent));
+            }
+
+            #[tokio::test]
+            async fn gets_the_result_of_the_run_that_it_did_not_wait_for() {
+                let shop = Shop::open().await;
+                let (policy, failures) = shop.customer();
+                let got = $send(&policy, &shop.url, None).await.unwrap();
+                assert_eq!((got.status, &*got.body), (201, "charged"));
+                assert_eq!(
+                    *failures.lock().unwrap(),
+                    [Failure::Ambiguous, Failure::UnderWay]
+                );
+                assert_eq!(shop.runs(), 1);
             }
 
             #[tokio::test]
@@ -156,6 +164,18 @@ macro_rules! cases {
             }
         }
     };
+}
+
+/// What comes of a call whose connection was reset: an error, or an answer to the second attempt.
+pub(crate) fn second_call_of(call: Result<RetryInfo, CallError>, attempts: u32) {
+    match call {
+        Ok(info) => assert_eq!(info.attempts(), attempts),
+        Err(error) => {
+            assert_eq!(error.failure(), Failure::Ambiguous);
+            let info = error.info().unwrap();
+            assert_eq!((info.attempts(), info.stop()), (attempts, Stop::Unkeyed));
+        }
+    }
 }
 
 pub(crate) fn policy() -> RetryPolicy {

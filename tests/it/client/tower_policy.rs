@@ -4,7 +4,7 @@ use std::io;
 
 use http::{Request, Response};
 use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer};
-use tower_idempotency::client::{CallError, Key, RetryInfo, Stop};
+use tower_idempotency::client::{CallError, Failure, Key, RetryInfo, Stop};
 
 use super::script::{Answer, Script, fixed, keyed, ms, post, status, with};
 
@@ -35,6 +35,20 @@ async fn the_clients_own_error_is_returned() {
     let error: io::Error = service.oneshot(keyed()).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     assert_eq!(script.seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_error_tells_of_all_attempts() {
+    let script = Script::new([Answer::Reset, Answer::Refused]);
+    let service = ServiceBuilder::new()
+        .layer(RetryLayer::new(fixed().build().unwrap()))
+        .map_err(CallError::from)
+        .map_err(tower::BoxError::from)
+        .service(script);
+    let error: CallError = service.oneshot(keyed()).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Ambiguous);
+    let info = error.info().unwrap();
+    assert_eq!((info.attempts(), info.stop()), (3, Stop::Attempts));
 }
 
 #[tokio::test(start_paused = true)]
