@@ -12,10 +12,13 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>, String> {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         _ => match open_redis(url).await {
             Some(opened) => opened.map_err(|error| format!("--store: {error}")),
-            // The URL may have a password in it.
-            None => Err(format!(
-                "--store is no store that this build knows (it knows: memory{REDIS})"
-            )),
+            None => {
+                // The rest of a URL may have a password in it.
+                let scheme = url.split(':').next().unwrap_or_default();
+                Err(format!(
+                    "--store {scheme:?} is no store that this build knows (it knows: memory{REDIS})"
+                ))
+            }
         },
     }
 }

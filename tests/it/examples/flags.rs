@@ -23,7 +23,7 @@ async fn a_command_line_that_does_not_work_is_one_line_and_exit_code_2() {
         (&["--listen"], "--listen"),
         (&["--listen", "nowhere"], "nowhere"),
         (&["--listen", "192.0.2.1:1"], "192.0.2.1:1"),
-        (&["--store", "nope://x"], "nope://x"),
+        (&["--store", "nope://x"], "nope"),
         (&["--store", ""], "--store"),
         (&["--ttl-ms", "1s"], "--ttl-ms"),
         (&["--ttl-ms", "99999999999999999999"], "--ttl-ms"),
