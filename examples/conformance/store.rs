@@ -8,19 +8,17 @@ use tower_idempotency::{MemoryStore, Store};
     reason = "opening a store across a network takes time"
 )]
 pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>, String> {
-    match url {
-        "memory" => Ok(Arc::new(MemoryStore::new())),
-        _ => match open_redis(url).await {
-            Some(opened) => opened.map_err(|error| format!("--store: {error}")),
-            None => {
-                // The rest of a URL may have a password in it.
-                let scheme = url.split(':').next().unwrap_or_default();
-                Err(format!(
-                    "--store {scheme:?} is no store that this build knows (it knows: memory{REDIS})"
-                ))
-            }
-        },
+    if url == "memory" {
+        return Ok(Arc::new(MemoryStore::new()));
     }
+    if let Some(opened) = open_redis(url).await {
+        return opened.map_err(|error| format!("--store: {error}"));
+    }
+    // The rest of a URL may have a password in it.
+    let scheme = url.split(':').next().unwrap_or_default();
+    Err(format!(
+        "--store {scheme:?} is no store that this build knows (it knows: memory{REDIS})"
+    ))
 }
 
 #[cfg(feature = "redis")]
