@@ -195,6 +195,9 @@ impl<S: Store> Exchange<S> {
             *inner = inner.clone();
             self.sleep(changed, left, deadline).await?;
             runtime::sleep_until(earliest_next).await;
+            if Instant::now() >= deadline {
+                return Err(Rejection::InFlight.into());
+            }
             permit = self.shared.permits.take_by(deadline).await?;
             let ready = poll_fn(|cx| inner.poll_ready(cx));
             match runtime::timeout_at(deadline, ready).await {
@@ -295,9 +298,7 @@ impl<S: Store> Exchange<S> {
         });
         tokio::select! {
             () = changed => Ok(()),
-            () = runtime::sleep_until(lapses.min(deadline)) => {
-                if lapses < deadline { Ok(()) } else { Err(Rejection::InFlight) }
-            }
+            () = runtime::sleep_until(lapses.min(deadline)) => Ok(()),
             () = self.shared.permits.draining() => Err(Rejection::Draining),
         }
     }
