@@ -76,7 +76,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// A [`StoreError`] of any kind; whether the claim was made is then not known.
+    /// A [`StoreError`]. One of the kind [`Full`](StoreErrorKind::Full) made no claim; after any other
+    /// it is not known whether the claim was made, and it is released later.
     async fn claim(
         &self,
         claim: &Claim,
