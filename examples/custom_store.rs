@@ -138,6 +138,7 @@ impl Store for CustomStore {
                     if unknown_outcome == UnknownOutcome::Refuse || theirs != *fingerprint {
                         return Claimed::Unknown {
                             fingerprint: theirs,
+                            effect_committed: false,
                         };
                     }
                     *found = Slot::claimed(claim, theirs, fence + 1, now);

@@ -7,9 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     digest::{Digester, Purpose},
+    guard::Guard,
     key::IdempotencyKey,
     lease::Lease,
     record_name::RecordName,
+    store::Acquired,
 };
 
 /// What a handler can see of the keyed request that it carries out.
@@ -34,23 +36,27 @@ pub struct IdempotencyContext {
     name: RecordName,
     fence: Option<u64>,
     attempt: u32,
+    guard: Option<Guard>,
+    effect_committed: bool,
     /// `None` without the store.
     lease: Option<Arc<Lease>>,
 }
 
 impl IdempotencyContext {
-    pub(crate) const fn new(
+    /// Makes the context of a run; nothing was acquired without the store.
+    pub(crate) fn new(
         key: IdempotencyKey,
         name: RecordName,
-        fence: Option<u64>,
-        attempt: u32,
+        acquired: Option<&Acquired>,
         lease: Option<Arc<Lease>>,
     ) -> Self {
         Self {
             key,
             name,
-            fence,
-            attempt,
+            fence: acquired.map(|acquired| acquired.fence),
+            attempt: acquired.map_or(1, |acquired| acquired.attempt),
+            guard: acquired.and_then(|acquired| acquired.guard.clone()),
+            effect_committed: acquired.is_some_and(|acquired| acquired.effect_committed),
             lease,
         }
     }
@@ -84,6 +90,20 @@ impl IdempotencyContext {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Returns the statement that ties a transaction of the handler's own to this run, where the
+    /// store keeps its claims in a SQL database and is not itself transactional.
+    #[must_use]
+    pub fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
+    }
+
+    /// Returns whether an earlier attempt committed its effect under its [`guard`](Self::guard),
+    /// and ended before its answer was recorded: answer from what it wrote, and do nothing again.
+    #[must_use]
+    pub fn effect_committed(&self) -> bool {
+        self.effect_committed
     }
 
     /// Returns a token that is cancelled when this run may no longer be the key's only one: its

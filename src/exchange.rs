@@ -246,9 +246,14 @@ impl<S: Store> Exchange<S> {
             }
             Ok(Claimed::Unknown {
                 fingerprint: theirs,
+                effect_committed,
             }) => {
                 self.compare(fingerprint, &theirs)?;
-                Err(Rejection::OutcomeUnknown)
+                Err(if effect_committed {
+                    Rejection::EffectCommitted
+                } else {
+                    Rejection::OutcomeUnknown
+                })
             }
             Ok(Claimed::Completed(record)) => {
                 let record = Record::decode(self.claim.name(), record).map_err(|reason| {

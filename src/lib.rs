@@ -55,6 +55,7 @@ mod events;
 mod exchange;
 mod fingerprint;
 mod future;
+mod guard;
 mod hang_up;
 mod key;
 mod keyed;
@@ -85,6 +86,7 @@ pub use self::{
     drain::{Drain, DrainTimeout},
     fingerprint::Fingerprint,
     future::ResponseFuture,
+    guard::Guard,
     key::{IdempotencyKey, InvalidKey},
     layer::IdempotencyLayer,
     outcome::{Effects, Outcome, UnknownOutcome},

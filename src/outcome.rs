@@ -83,6 +83,7 @@ pub enum UnknownOutcome {
     /// The retry runs, and the handler can see that it is attempt 2 or later.
     #[default]
     Retry,
-    /// The retry is refused with 409 `outcome-unknown` until the claim expires.
+    /// The retry is refused with 409 until the claim expires: `effect-committed` where the store knows that the
+    /// work was done, `outcome-unknown` otherwise.
     Refuse,
 }

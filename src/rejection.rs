@@ -23,6 +23,7 @@ use crate::key::InvalidKey;
 /// | `in-flight` | 409 | 14 | 1 s | the first request under the key still runs |
 /// | `superseded` | 409 | 14 | 1 s | this run lost the key, and another took over |
 /// | `outcome-unknown` | 409 | 9 | | an earlier attempt may or may not have done the work |
+/// | `effect-committed` | 409 | 9 | | an earlier attempt did the work, and its answer is lost |
 /// | `not-replayable` | 409 | 9 | | the first answer was an upgrade |
 /// | `store-unavailable` | 503 | 14 | 1 s | the store failed |
 /// | `overloaded` | 503 | 14 | 1 s | too many keyed requests are in flight |
@@ -50,6 +51,9 @@ pub enum Rejection {
     Superseded,
     /// An earlier attempt may or may not have done the work, and runs are not repeated.
     OutcomeUnknown,
+    /// An earlier attempt committed its effect under its [`Guard`](crate::Guard), and ended before its answer was
+    /// recorded; runs are not repeated.
+    EffectCommitted,
     /// The first answer was an upgrade of the connection, which cannot be given again.
     NotReplayable,
     /// The store failed.
@@ -75,6 +79,7 @@ impl Rejection {
             Self::InFlight => "in-flight",
             Self::Superseded => "superseded",
             Self::OutcomeUnknown => "outcome-unknown",
+            Self::EffectCommitted => "effect-committed",
             Self::NotReplayable => "not-replayable",
             Self::StoreUnavailable => "store-unavailable",
             Self::Overloaded => "overloaded",
@@ -94,9 +99,11 @@ impl Rejection {
             Self::FingerprintMismatch | Self::CredentialsChanged => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::InFlight | Self::Superseded | Self::OutcomeUnknown | Self::NotReplayable => {
-                StatusCode::CONFLICT
-            }
+            Self::InFlight
+            | Self::Superseded
+            | Self::OutcomeUnknown
+            | Self::EffectCommitted
+            | Self::NotReplayable => StatusCode::CONFLICT,
             Self::StoreUnavailable | Self::Overloaded | Self::Draining => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -126,7 +133,7 @@ impl Rejection {
             | Self::FingerprintMismatch
             | Self::CredentialsChanged => 3,
             Self::PayloadTooLarge => 8,
-            Self::OutcomeUnknown | Self::NotReplayable => 9,
+            Self::OutcomeUnknown | Self::EffectCommitted | Self::NotReplayable => 9,
             Self::InFlight
             | Self::Superseded
             | Self::StoreUnavailable
@@ -148,6 +155,7 @@ impl Rejection {
             Self::InFlight => "Request in flight",
             Self::Superseded => "Request superseded",
             Self::OutcomeUnknown => "Outcome unknown",
+            Self::EffectCommitted => "Effect committed",
             Self::NotReplayable => "Answer not replayable",
             Self::StoreUnavailable => "Idempotency store unavailable",
             Self::Overloaded => "Too many requests in flight",
@@ -222,6 +230,9 @@ impl fmt::Display for Rejection {
             Self::Superseded => "another request with this idempotency key took over; try again",
             Self::OutcomeUnknown => {
                 "an earlier request with this idempotency key may or may not have taken effect"
+            }
+            Self::EffectCommitted => {
+                "an earlier request with this idempotency key took effect, and its answer is lost"
             }
             Self::NotReplayable => {
                 "the request was carried out, and its answer cannot be given again"

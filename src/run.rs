@@ -1,7 +1,7 @@
 use std::{mem, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderName, HeaderValue, Request, Response, response};
+use http::{HeaderName, HeaderValue, Request, Response, response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -37,12 +37,11 @@ pub(crate) struct Run<'a, S: Store> {
     shared: &'a Arc<Shared<S>>,
     claim: &'a Claim,
     fingerprint: &'a Fingerprint,
-    attempt: u32,
+    /// `None` without the store. Its extensions are kept until the claim is settled: a store's
+    /// transaction lives as long as one of these.
+    acquired: Option<Acquired>,
     /// What is given back when the claim is settled; the lease is `None` without the store.
     held: Option<(Permit, Option<Renewing<S>>)>,
-    fence: Option<u64>,
-    /// Kept until then: a store's transaction lives as long as one of these.
-    extensions: Extensions,
 }
 
 /// What the handler answered, as far as it was read.
@@ -72,10 +71,8 @@ impl<'a, S: Store> Run<'a, S> {
             shared,
             claim,
             fingerprint,
-            attempt: 1,
-            fence: None,
+            acquired: None,
             held: Some((permit, None)),
-            extensions: Extensions::new(),
         };
         match start {
             Start::Degraded => run,
@@ -84,15 +81,13 @@ impl<'a, S: Store> Run<'a, S> {
     }
 
     fn claimed(mut self, acquired: Acquired, sent: Instant) -> Self {
-        self.attempt = acquired.attempt;
-        self.fence = Some(acquired.fence);
-        self.extensions = acquired.extensions;
         let ends = sent + self.shared.settings.max_execution;
         let renewing = self.shared.renewer.renew(*self.claim, sent, ends);
         self.held = self.held.map(|(permit, _)| (permit, Some(renewing)));
-        if self.attempt > 1 {
-            events::took_over(self.claim.name(), self.attempt);
+        if acquired.attempt > 1 {
+            events::took_over(self.claim.name(), acquired.attempt);
         }
+        self.acquired = Some(acquired);
         self
     }
 
@@ -113,9 +108,11 @@ impl<'a, S: Store> Run<'a, S> {
         I: Service<Request<RequestBody<B>>>,
     {
         let lease = self.renewing().map(|renewing| Arc::clone(renewing.lease()));
-        let context =
-            IdempotencyContext::new(key, *self.claim.name(), self.fence, self.attempt, lease);
-        request.extensions_mut().extend(self.extensions.clone());
+        let acquired = self.acquired.as_ref();
+        let context = IdempotencyContext::new(key, *self.claim.name(), acquired, lease);
+        if let Some(acquired) = acquired {
+            request.extensions_mut().extend(acquired.extensions.clone());
+        }
         request.extensions_mut().insert(context);
         // Boxed: the future of a whole router is moved only once then, and the exchange stays small.
         panics::catch(|| Box::pin(inner.call(request)))
@@ -223,7 +220,10 @@ impl<'a, S: Store> Run<'a, S> {
             .ends()
             .max(Instant::now() + self.claim.lease());
         let (store, claim) = (Arc::clone(&self.shared.store), *self.claim);
-        let extensions = mem::take(&mut self.extensions);
+        let extensions = self
+            .acquired
+            .as_mut()
+            .map(|acquired| mem::take(&mut acquired.extensions));
         runtime::spawn(&runtime, async move {
             keep_trying(&*store, &claim, &settlement, until).await;
             drop((permit, renewing, extensions));
@@ -236,7 +236,7 @@ impl<'a, S: Store> Run<'a, S> {
         let Answer {
             mut parts, body, ..
         } = answer;
-        if self.fence.is_none() {
+        if self.acquired.is_none() {
             parts
                 .headers
                 .insert(DEGRADED, HeaderValue::from_static("true"));

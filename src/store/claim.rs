@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use http::Extensions;
 
-use crate::{fingerprint::Fingerprint, record_name::RecordName};
+use crate::{fingerprint::Fingerprint, guard::Guard, record_name::RecordName};
 
 /// Names what is claimed, by whom, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,8 @@ pub enum Claimed {
     Unknown {
         /// The fingerprint of the request whose outcome is unknown.
         fingerprint: Fingerprint,
+        /// Whether that owner committed its effect under its [`Guard`].
+        effect_committed: bool,
     },
     /// The record, as it was given to [`Store::complete`](crate::Store::complete).
     Completed(Bytes),
@@ -133,9 +135,13 @@ impl fmt::Debug for Claimed {
                 .field("fingerprint", fingerprint)
                 .field("left", left)
                 .finish(),
-            Self::Unknown { fingerprint } => f
+            Self::Unknown {
+                fingerprint,
+                effect_committed,
+            } => f
                 .debug_struct("Unknown")
                 .field("fingerprint", fingerprint)
+                .field("effect_committed", effect_committed)
                 .finish(),
             Self::Completed(record) => write!(f, "Completed([{} bytes])", record.len()),
         }
@@ -151,18 +157,25 @@ pub struct Acquired {
     pub fence: u64,
     /// Which attempt at the work this is, from 1.
     pub attempt: u32,
+    /// What ties a transaction of the handler's own to this claim, where the store can share a
+    /// database with it.
+    pub guard: Option<Guard>,
+    /// Whether an earlier attempt committed its effect under its guard.
+    pub effect_committed: bool,
     /// What the store hands to the handler, in the request's extensions: a transaction, say.
     /// Dropped without [`Store::complete`](crate::Store::complete), what it holds is undone.
     pub extensions: Extensions,
 }
 
 impl Acquired {
-    /// Makes an acquired claim without extensions.
+    /// Makes an acquired claim without a guard, an earlier effect or extensions.
     #[must_use]
     pub fn new(fence: u64, attempt: u32) -> Self {
         Self {
             fence,
             attempt,
+            guard: None,
+            effect_committed: false,
             extensions: Extensions::new(),
         }
     }

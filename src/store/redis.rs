@@ -158,6 +158,7 @@ impl Store for RedisStore {
             }
             b'u' => Claimed::Unknown {
                 fingerprint: value::fingerprint(&payload)?,
+                effect_committed: false,
             },
             b'c' => Claimed::Completed(value::record(claim.name(), &payload)?),
             _ => return Err(Foreign::Answer.into()),

@@ -244,7 +244,7 @@ impl From<Result<Claimed, StoreError>> for Answer {
         match result {
             Ok(Claimed::Acquired(acquired)) => Self::Acquired(acquired),
             Ok(Claimed::Held { fingerprint, left }) => Self::Held { fingerprint, left },
-            Ok(Claimed::Unknown { fingerprint }) => Self::Unknown(fingerprint),
+            Ok(Claimed::Unknown { fingerprint, .. }) => Self::Unknown(fingerprint),
             Ok(Claimed::Completed(record)) => Self::Completed(record),
             Err(error) => Self::Failed(error),
         }

@@ -1,6 +1,7 @@
 //! What goes over the wire: every answer of the layer, without a socket.
 
 mod grpc;
+mod guard;
 mod hang_up;
 mod identity;
 mod keys;

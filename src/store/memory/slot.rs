@@ -148,6 +148,7 @@ impl InFlight {
         if unknown_outcome == UnknownOutcome::Refuse || self.fingerprint != *fingerprint {
             return Claimed::Unknown {
                 fingerprint: self.fingerprint,
+                effect_committed: false,
             };
         }
         self.owner = *claim.owner();

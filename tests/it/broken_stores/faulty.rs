@@ -230,6 +230,7 @@ impl Faulty {
             {
                 return Claimed::Unknown {
                     fingerprint: found.fingerprint,
+                    effect_committed: false,
                 };
             }
             let mut next = self.claimed(claim, fingerprint, now);

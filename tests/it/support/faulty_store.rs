@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Extensions;
 use tokio::time::{Instant, sleep};
 use tower_idempotency::{
-    Effects, Fingerprint, MemoryStore, RecordName, Store, UnknownOutcome,
+    Effects, Fingerprint, Guard, MemoryStore, RecordName, Store, UnknownOutcome,
     store::{Changed, Claim, Claimed, Completion, Renewal, StoreError, StoreErrorKind},
 };
 
@@ -32,6 +32,7 @@ struct State {
     always: HashMap<Op, Fault>,
     completion: Option<Completion>,
     extensions: Extensions,
+    effect_committed: bool,
     tamper: Option<fn(Vec<u8>) -> Vec<u8>>,
 }
 
@@ -59,6 +60,9 @@ pub(crate) enum Fault {
     /// It is not applied and never answers.
     Hangs,
 }
+
+/// The statement of the guards that are handed out.
+pub(crate) const GUARD: &str = "SELECT 1";
 
 pub(crate) const DOWN: Fault = Fault::Fails(StoreErrorKind::Unavailable);
 
@@ -102,6 +106,12 @@ impl FaultyStore {
     /// Hands a value to every handler, in the extensions of its claim.
     pub(crate) fn hands_out(&self, extension: impl Clone + Send + Sync + 'static) {
         self.state().extensions.insert(extension);
+    }
+
+    /// Has every claim that follows find an effect that was committed under a guard, and gives a
+    /// guard to those that are acquired.
+    pub(crate) fn commits_effects(&self) {
+        self.state().effect_committed = true;
     }
 
     /// Changes every record on its way out.
@@ -187,13 +197,23 @@ impl Store for FaultyStore {
         let call = self.backing.claim(claim, fingerprint, unknown_outcome);
         let mut claimed = self.around(Op::Claim, call).await?;
         match &mut claimed {
-            Claimed::Acquired(acquired) => acquired.extensions = self.state().extensions.clone(),
+            Claimed::Acquired(acquired) => {
+                let state = self.state();
+                acquired.extensions = state.extensions.clone();
+                if state.effect_committed {
+                    acquired.effect_committed = acquired.attempt > 1;
+                    acquired.guard = Some(Guard::new(GUARD.into(), claim, acquired.fence));
+                }
+            }
+            Claimed::Unknown {
+                effect_committed, ..
+            } => *effect_committed = self.state().effect_committed,
             Claimed::Completed(record) => {
                 if let Some(tamper) = self.state().tamper {
                     *record = tamper(record.to_vec()).into();
                 }
             }
-            _ => {}
+            Claimed::Held { .. } => {}
         }
         Ok(claimed)
     }

@@ -62,7 +62,10 @@ impl Scene<'_> {
                 running = Some(wire.start(ask(asked(keyed("other"), "hold"))).await);
                 1
             }
-            "outcome-unknown" => {
+            "outcome-unknown" | "effect-committed" => {
+                if code == "effect-committed" {
+                    wire.store.commits_effects();
+                }
                 wire.send(ask(asked(keyed("key"), "500"))).await;
                 1
             }
@@ -111,7 +114,7 @@ fn setup_for(code: &str) -> impl Fn(TestLayer) -> TestLayer {
         "missing-key" => layer.require_key(),
         "payload-too-large" => layer.max_request_bytes(4),
         "missing-principal" => layer.scope(|_| None),
-        "outcome-unknown" => layer.unknown_outcome(UnknownOutcome::Refuse),
+        "outcome-unknown" | "effect-committed" => layer.unknown_outcome(UnknownOutcome::Refuse),
         "overloaded" => layer.max_in_flight(1),
         _ => layer,
     }

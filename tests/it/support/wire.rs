@@ -252,7 +252,7 @@ impl Answer {
 }
 
 /// Every refusal: its code, its status, its gRPC status, and whether to try again.
-pub(crate) const REFUSALS: [(&str, u16, &str, bool); 14] = [
+pub(crate) const REFUSALS: [(&str, u16, &str, bool); 15] = [
     ("missing-key", 400, "3", false),
     ("invalid-key", 400, "3", false),
     ("unreadable-body", 400, "3", false),
@@ -263,6 +263,7 @@ pub(crate) const REFUSALS: [(&str, u16, &str, bool); 14] = [
     ("in-flight", 409, "14", true),
     ("superseded", 409, "14", true),
     ("outcome-unknown", 409, "9", false),
+    ("effect-committed", 409, "9", false),
     ("not-replayable", 409, "9", false),
     ("store-unavailable", 503, "14", true),
     ("overloaded", 503, "14", true),

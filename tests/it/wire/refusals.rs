@@ -60,6 +60,7 @@ async fn every_refusal_for_what_a_claim_found_changes_nothing() {
         "credentials-changed",
         "in-flight",
         "outcome-unknown",
+        "effect-committed",
         "not-replayable",
     ] {
         for refused in refused_everywhere(code).await {
