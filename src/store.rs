@@ -23,10 +23,14 @@ use bytes::Bytes;
 use crate::{fingerprint::Fingerprint, record_name::RecordName};
 
 mod claim;
+#[cfg(feature = "encryption")]
+mod encrypted;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(feature = "encryption")]
+pub use self::encrypted::{Encrypted, KeyRing};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     ConnectError, ConnectErrorKind, RedisStore, RedisStoreBuilder, UnsafeSettings,

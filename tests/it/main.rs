@@ -4,6 +4,8 @@
 mod broken_stores;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(all(feature = "axum", feature = "encryption"))]
+mod encryption;
 #[cfg(feature = "axum")]
 mod examples;
 #[cfg(feature = "axum")]
