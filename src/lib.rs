@@ -103,6 +103,16 @@ pub use self::{
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 
+// Every Rust block of the pages is a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/getting-started.md")]
+struct GettingStarted;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/handlers.md")]
+struct Handlers;
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../docs/writing-a-store.md")]
+struct WritingAStore;

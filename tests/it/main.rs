@@ -4,6 +4,7 @@
 mod broken_stores;
 #[cfg(feature = "client")]
 mod client;
+mod docs;
 #[cfg(all(feature = "axum", feature = "encryption"))]
 mod encryption;
 #[cfg(feature = "axum")]
