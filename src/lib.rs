@@ -39,7 +39,8 @@
 //! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster (Rust 1.88) | |
 //! | `redis-tls` | the same over TLS (rustls) | |
 //! | `encryption` | records encrypted before they reach the store | |
-//! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
+//! | `metrics` | counters, histograms and gauges, through the facade of that name | |
+//! | `tracing` | a span for each keyed request, and events: short digests, never a key, a scope, a credential or a body | |
 //! | `client` | retries: the policy and its layers for tower HTTP clients | |
 //! | `reqwest-012`, `reqwest-013` | `send_retry` on reqwest 0.12 and 0.13, with `client` | |
 //! | `testing` | the conformance suite for stores | |
@@ -78,6 +79,7 @@ mod settings;
 mod settle;
 mod shared;
 pub mod store;
+mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 

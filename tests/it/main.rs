@@ -20,5 +20,7 @@ mod sockets;
 mod store_conformance;
 mod store_memory;
 mod support;
+#[cfg(all(feature = "axum", feature = "metrics", feature = "tracing"))]
+mod telemetry;
 #[cfg(feature = "axum")]
 mod wire;
