@@ -101,6 +101,8 @@ pub use self::{
 
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use self::store::SqliteStore;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

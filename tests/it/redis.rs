@@ -2,7 +2,6 @@
 
 mod acl;
 mod cancelled;
-mod claims;
 #[cfg(feature = "testing")]
 mod cluster;
 #[cfg(feature = "testing")]
@@ -16,3 +15,5 @@ mod swapped;
 #[cfg(feature = "redis-tls")]
 mod tls;
 mod wakeups;
+
+use crate::support::claims;

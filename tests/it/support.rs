@@ -3,6 +3,9 @@
 #[cfg(all(unix, feature = "redis"))]
 pub(crate) mod backing;
 pub(crate) mod bodies;
+#[cfg(any(all(unix, feature = "redis"), feature = "sqlite"))]
+#[allow(dead_code, reason = "each use is a test's own")]
+pub(crate) mod claims;
 pub(crate) mod examples;
 pub(crate) mod faulty_store;
 #[cfg(feature = "tracing")]
