@@ -3,6 +3,12 @@
 #[cfg(all(unix, feature = "redis"))]
 pub(crate) mod backing;
 pub(crate) mod bodies;
+#[cfg(all(unix, feature = "axum"))]
+#[allow(
+    dead_code,
+    reason = "a build without any shared store runs the oracle alone"
+)]
+pub(crate) mod campaign;
 pub(crate) mod examples;
 pub(crate) mod faulty_store;
 #[cfg(feature = "tracing")]
