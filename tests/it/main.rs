@@ -2,6 +2,8 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+#[cfg(all(unix, feature = "axum"))]
+mod campaign;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "axum")]

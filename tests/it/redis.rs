@@ -1,6 +1,8 @@
 //! The Redis store, on servers of the tests' own.
 
 mod acl;
+#[cfg(feature = "axum")]
+mod campaign;
 mod cancelled;
 #[cfg(feature = "testing")]
 mod cluster;

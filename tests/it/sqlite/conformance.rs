@@ -30,3 +30,13 @@ async fn a_sqlite_store_on_a_connection_of_the_users_keeps_its_contract() {
         .await
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_transactional_sqlite_store_keeps_what_it_can_promise() {
+    let database = Database::new();
+    let store = database.store().await.transactional();
+    let capabilities = Capabilities::transactional().one_claim_at_a_time();
+    conformance(|| async { store.clone() }, capabilities)
+        .await
+        .unwrap();
+}
