@@ -1,10 +1,14 @@
 //! The SQLite store, on files of the tests' own.
 
+#[cfg(all(unix, feature = "axum"))]
+mod campaign;
 #[cfg(feature = "testing")]
 mod conformance;
 mod contention;
 mod database;
 mod files;
+#[cfg(feature = "axum")]
+mod kills;
 mod operations;
 #[cfg(feature = "axum")]
 mod shop;
