@@ -10,6 +10,7 @@ mod files;
 #[cfg(feature = "axum")]
 mod kills;
 mod operations;
+mod power_cuts;
 #[cfg(feature = "axum")]
 mod shop;
 #[cfg(feature = "axum")]
