@@ -38,6 +38,7 @@
 //! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
 //! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster (Rust 1.88) | |
 //! | `redis-tls` | the same over TLS (rustls) | |
+//! | `encryption` | records encrypted before they reach the store | |
 //! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
 //! | `client` | retries: the policy and its layers for tower HTTP clients | |
 //! | `reqwest-012`, `reqwest-013` | `send_retry` on reqwest 0.12 and 0.13, with `client` | |
@@ -104,6 +105,16 @@ pub use self::store::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::store::SqliteStore;
 
+// Every Rust block of the pages is a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/getting-started.md")]
+struct GettingStarted;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/handlers.md")]
+struct Handlers;
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../docs/writing-a-store.md")]
+struct WritingAStore;

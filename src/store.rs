@@ -23,6 +23,8 @@ use bytes::Bytes;
 use crate::{fingerprint::Fingerprint, record_name::RecordName};
 
 mod claim;
+#[cfg(feature = "encryption")]
+mod encrypted;
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 mod keys;
 mod memory;
@@ -31,6 +33,8 @@ mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "encryption")]
+pub use self::encrypted::{Encrypted, KeyRing};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     ConnectError, ConnectErrorKind, RedisStore, RedisStoreBuilder, UnsafeSettings,

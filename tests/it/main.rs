@@ -6,6 +6,9 @@ mod broken_stores;
 mod campaign;
 #[cfg(feature = "client")]
 mod client;
+mod docs;
+#[cfg(all(feature = "axum", feature = "encryption"))]
+mod encryption;
 #[cfg(feature = "axum")]
 mod examples;
 #[cfg(feature = "axum")]
