@@ -147,3 +147,14 @@ mod redis {
 
 #[cfg(feature = "redis")]
 pub(crate) use self::redis::{redis_connected, redis_lost, redis_unsafe};
+
+/// What transactional stores tell.
+#[cfg(feature = "sqlite")]
+pub(crate) fn undone(name: &RecordName, error: &dyn std::error::Error) {
+    event!(
+        warn,
+        name,
+        error = %error,
+        "a handler's transaction was rolled back: it could not be committed"
+    );
+}

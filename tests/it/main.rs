@@ -2,6 +2,8 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+#[cfg(all(unix, feature = "axum"))]
+mod campaign;
 #[cfg(feature = "client")]
 mod client;
 mod docs;
@@ -16,6 +18,8 @@ mod record;
 mod redis;
 #[cfg(feature = "axum")]
 mod sockets;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "testing")]
 mod store_conformance;
 mod store_memory;
