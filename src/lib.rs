@@ -106,7 +106,7 @@ pub use self::{
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 #[cfg(feature = "sqlite")]
-pub use self::store::SqliteStore;
+pub use self::store::{SqliteStore, SqliteTransaction};
 
 // Every Rust block of the pages is a test.
 #[cfg(doctest)]
