@@ -99,6 +99,8 @@ pub use self::{
     store::{MemoryStore, Store},
 };
 
+#[cfg(any(feature = "postgres", feature = "sqlx"))]
+pub use self::store::{PgTransaction, PostgresStore};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 

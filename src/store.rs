@@ -24,8 +24,17 @@ use crate::{fingerprint::Fingerprint, record_name::RecordName};
 
 mod claim;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "sqlx"))]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+
+#[cfg(any(feature = "postgres", feature = "sqlx"))]
+pub use self::postgres::{
+    InvalidName, NoTransaction, PgTransaction, PostgresStore, PostgresStoreBuilder,
+};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresConnectError, PostgresConnectErrorKind};
 
 #[cfg(feature = "redis")]
 pub use self::redis::{

@@ -8,6 +8,8 @@ mod campaign;
 mod client;
 #[cfg(feature = "axum")]
 mod examples;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 #[cfg(feature = "axum")]
 mod readme;
 mod record;

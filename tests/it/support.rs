@@ -13,6 +13,9 @@ pub(crate) mod examples;
 pub(crate) mod faulty_store;
 #[cfg(feature = "tracing")]
 pub(crate) mod log;
+#[cfg(all(unix, feature = "postgres"))]
+#[allow(dead_code, reason = "each use is a test's own")]
+pub(crate) mod postgres;
 #[cfg(all(unix, feature = "redis"))]
 #[allow(dead_code, reason = "each use is a test's own")]
 pub(crate) mod redis;

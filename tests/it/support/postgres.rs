@@ -1,0 +1,11 @@
+//! PostgreSQL servers of the tests' own, and stores on them. Each server is on a free port, in a
+//! directory of its own, gone with the value that stands for it, and with the test's process,
+//! however that ends.
+
+mod server;
+mod stores;
+
+pub(crate) use self::{
+    server::PostgresServer,
+    stores::{Driver, Stores},
+};
