@@ -49,16 +49,6 @@ pub(crate) fn store_failed(operation: &'static str, name: &RecordName, error: &S
     );
 }
 
-#[cfg(any(feature = "postgres", feature = "sqlx"))]
-pub(crate) fn transaction_undone(name: &RecordName, reason: impl std::fmt::Display) {
-    event!(
-        error,
-        name,
-        reason = %reason,
-        "a handler's transaction was rolled back, or may have been; its client is told to try again"
-    );
-}
-
 pub(crate) fn record_refused(name: &RecordName, reason: InvalidRecord) {
     event!(error, name, reason = %reason, "a stored record cannot be replayed");
 }
@@ -142,3 +132,14 @@ mod redis {
 
 #[cfg(feature = "redis")]
 pub(crate) use self::redis::{redis_connected, redis_lost, redis_unsafe};
+
+/// What transactional stores tell.
+#[cfg(any(feature = "postgres", feature = "sqlite", feature = "sqlx"))]
+pub(crate) fn undone(name: &RecordName, reason: impl std::fmt::Display) {
+    event!(
+        warn,
+        name,
+        reason = %reason,
+        "a handler's transaction was rolled back, or may have been; its client is told to try again"
+    );
+}

@@ -103,6 +103,8 @@ pub use self::{
 pub use self::store::{PgTransaction, PostgresStore};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use self::store::SqliteStore;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -89,11 +89,13 @@ fi
 cargo test --workspace --all-features --locked --lib --bins --examples --tests
 cargo test --workspace --all-features --locked --doc
 
-# What goes over the wire once more, on Redis; the tests that pause time stay with the memory.
+# What goes over the wire once more, on each store; the tests that pause time stay with the memory.
 scratch=$(mktemp -d)
 redis-server --port 0 --unixsocket "$scratch/socket" --dir "$scratch" --save '' >"$scratch/log" &
 redis=$!
 trap 'kill $redis; wait $redis || true; rm -rf "$scratch"' EXIT
 for _ in $(seq 100); do [ -S "$scratch/socket" ] && break || sleep 0.1; done
 echo 'the wire tests on Redis'
-WIRE_REDIS=unix://$scratch/socket cargo test --all-features --locked --test it wire::
+WIRE_STORE=unix://$scratch/socket cargo test --all-features --locked --test it wire::
+echo 'the wire tests on SQLite'
+WIRE_STORE=sqlite:$scratch cargo test --all-features --locked --test it wire::

@@ -17,6 +17,8 @@ mod record;
 mod redis;
 #[cfg(feature = "axum")]
 mod sockets;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "testing")]
 mod store_conformance;
 mod store_memory;

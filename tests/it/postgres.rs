@@ -1,4 +1,6 @@
 //! The PostgreSQL store, on servers of the tests' own.
 
+#[cfg(feature = "axum")]
+mod campaign;
 #[cfg(feature = "testing")]
 mod conformance;

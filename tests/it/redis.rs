@@ -4,7 +4,6 @@ mod acl;
 #[cfg(feature = "axum")]
 mod campaign;
 mod cancelled;
-mod claims;
 #[cfg(feature = "testing")]
 mod cluster;
 #[cfg(feature = "testing")]
@@ -18,3 +17,5 @@ mod swapped;
 #[cfg(feature = "redis-tls")]
 mod tls;
 mod wakeups;
+
+use crate::support::claims;

@@ -140,7 +140,7 @@ impl Core {
             Ok(unfinished) => unfinished,
             Err(Missing::Over) => return self.committed(claim).await,
             Err(Missing::Taken) => {
-                events::transaction_undone(
+                events::undone(
                     claim.name(),
                     "the handler has answered and kept its transaction: drop it before",
                 );
@@ -160,7 +160,7 @@ impl Core {
                     }
                     _ => "the commit failed, or its answer is lost",
                 };
-                events::transaction_undone(claim.name(), format_args!("{reason}: {failure}"));
+                events::undone(claim.name(), format_args!("{reason}: {failure}"));
                 Completion::Undone
             }
         }
