@@ -82,7 +82,8 @@ async fn count_run(State(runs): State<Shared>, request: Request, next: Next) -> 
         let key = context.downstream_key("charge");
         let left = crate::postgres::leave_effect(request.extensions(), &key).await;
         if let Err(error) = left {
-            return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response();
+            let problem = json!({ "code": "store-unavailable", "detail": error.to_string() });
+            return (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
         }
     }
     let response = next.run(request).await;

@@ -4,3 +4,8 @@
 mod campaign;
 #[cfg(feature = "testing")]
 mod conformance;
+mod guard;
+mod operations;
+#[cfg(feature = "axum")]
+mod transactions;
+mod wakeups;

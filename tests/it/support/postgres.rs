@@ -3,8 +3,12 @@
 //! however that ends.
 
 mod server;
+#[cfg(feature = "axum")]
+mod shop;
 mod stores;
 
+#[cfg(feature = "axum")]
+pub(crate) use self::shop::Shop;
 pub(crate) use self::{
     server::PostgresServer,
     stores::{Driver, Stores},
