@@ -4,6 +4,8 @@
 mod campaign;
 #[cfg(feature = "testing")]
 mod conformance;
+#[cfg(feature = "axum")]
+mod cuts;
 mod guard;
 mod operations;
 #[cfg(feature = "axum")]

@@ -43,13 +43,15 @@ async fn an_answer_is_there_with_its_effect_and_is_replayed() {
         }
         assert_eq!(shop.runs(), 20);
         assert_eq!(shop.all_effects(&server).await, (20, 20));
-        // One connection served all, and is outside of any transaction.
         is_quiet(&server).await;
-        let connections = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
-        // Ours, and the pool's only one.
-        until(&server, connections, 2).await;
-        drop(shop);
-        until(&server, connections, 1).await;
+        // sqlx gives connections back from a task, and opens another meanwhile.
+        if driver == Driver::Deadpool {
+            let connections = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+            // Ours, and the pool's only one, which served all.
+            until(&server, connections, 2).await;
+            drop(shop);
+            until(&server, connections, 1).await;
+        }
     }
 }
 
