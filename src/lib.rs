@@ -36,6 +36,8 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
+//! | `postgres` | the store in PostgreSQL, on tokio-postgres with deadpool | |
+//! | `sqlx` | the store in PostgreSQL, on sqlx (Rust 1.94) | |
 //! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster (Rust 1.88) | |
 //! | `redis-tls` | the same over TLS (rustls) | |
 //! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |

@@ -17,7 +17,7 @@ enum State<C> {
 }
 
 /// A connection within a transaction, that a handler may use.
-pub(super) trait Lent<C>: Session {
+pub(super) trait Lent<C>: Session + Sync {
     fn connection(&self) -> &C;
 
     fn connection_mut(&mut self) -> &mut C;
