@@ -40,7 +40,9 @@
 //! | `sqlx` | the store in PostgreSQL, on sqlx (Rust 1.94) | |
 //! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster (Rust 1.88) | |
 //! | `redis-tls` | the same over TLS (rustls) | |
-//! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
+//! | `encryption` | records encrypted before they reach the store | |
+//! | `metrics` | counters, histograms and gauges, through the facade of that name | |
+//! | `tracing` | a span for each keyed request, and events: short digests, never a key, a scope, a credential or a body | |
 //! | `client` | retries: the policy and its layers for tower HTTP clients | |
 //! | `reqwest-012`, `reqwest-013` | `send_retry` on reqwest 0.12 and 0.13, with `client` | |
 //! | `testing` | the conformance suite for stores | |
@@ -79,6 +81,7 @@ mod settings;
 mod settle;
 mod shared;
 pub mod store;
+mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -108,6 +111,16 @@ pub use self::store::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::store::SqliteStore;
 
+// Every Rust block of the pages is a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/getting-started.md")]
+struct GettingStarted;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/handlers.md")]
+struct Handlers;
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../docs/writing-a-store.md")]
+struct WritingAStore;

@@ -23,6 +23,8 @@ use bytes::Bytes;
 use crate::{fingerprint::Fingerprint, record_name::RecordName};
 
 mod claim;
+#[cfg(feature = "encryption")]
+mod encrypted;
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 mod keys;
 mod memory;
@@ -40,6 +42,8 @@ pub use self::postgres::{
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresConnectError, PostgresConnectErrorKind};
 
+#[cfg(feature = "encryption")]
+pub use self::encrypted::{Encrypted, KeyRing};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     ConnectError, ConnectErrorKind, RedisStore, RedisStoreBuilder, UnsafeSettings,

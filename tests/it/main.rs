@@ -6,6 +6,9 @@ mod broken_stores;
 mod campaign;
 #[cfg(feature = "client")]
 mod client;
+mod docs;
+#[cfg(all(feature = "axum", feature = "encryption"))]
+mod encryption;
 #[cfg(feature = "axum")]
 mod examples;
 #[cfg(all(unix, feature = "postgres"))]
@@ -23,5 +26,7 @@ mod sqlite;
 mod store_conformance;
 mod store_memory;
 mod support;
+#[cfg(all(feature = "axum", feature = "metrics", feature = "tracing"))]
+mod telemetry;
 #[cfg(feature = "axum")]
 mod wire;

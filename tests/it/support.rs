@@ -24,6 +24,8 @@ pub(crate) mod examples;
 pub(crate) mod faulty_store;
 #[cfg(feature = "tracing")]
 pub(crate) mod log;
+#[cfg(feature = "metrics")]
+pub(crate) mod meter;
 #[cfg(all(unix, feature = "postgres"))]
 #[allow(dead_code, reason = "each use is a test's own")]
 pub(crate) mod postgres;
