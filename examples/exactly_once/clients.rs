@@ -44,7 +44,9 @@ pub(crate) async fn transfer_all(
         .attempt_timeout(Duration::from_secs(5))
         .idempotency_key(Key::UuidV7)
         .wait_on_conflict()
-        .on_retry(move |_| drop(counted.fetch_add(1, Ordering::Relaxed)))
+        .on_retry(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        })
         .build()?;
     let client = RetryLayer::new(policy).layer(Client::builder(TokioExecutor::new()).build_http());
     let mut clients = JoinSet::new();
@@ -53,6 +55,9 @@ pub(crate) async fn transfer_all(
         clients.spawn(async move {
             let mut answers = Answers::default();
             for order in (number..transfers).step_by(CLIENTS as usize) {
+                // Long enough that the server is killed many times.
+                let pause = rand::rng().random_range(0..200);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
                 match client.clone().oneshot(request(server, order, accounts)).await?.status() {
                     StatusCode::OK => answers.done += 1,
                     StatusCode::UNPROCESSABLE_ENTITY => answers.refused += 1,

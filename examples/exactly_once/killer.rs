@@ -37,7 +37,7 @@ impl Killer {
 
     /// Kills the server after a while, and starts it again.
     pub(crate) async fn kill_one(&mut self) -> io::Result<()> {
-        let life = rand::rng().random_range(100..700);
+        let life = rand::rng().random_range(100..500);
         tokio::time::sleep(Duration::from_millis(life)).await;
         self.server.kill().await?;
         self.kills += 1;

@@ -59,8 +59,15 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // Its processes end with it, a moment later: what is left of the directory is of no use.
-        let _ = self.process.start_kill();
+        let Some(id) = self.process.id() else { return };
+        // Has all its processes end at once.
+        let _ = std::process::Command::new("kill").args(["-QUIT", &id.to_string()]).status();
+        for _ in 0..100 {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

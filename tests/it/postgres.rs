@@ -6,6 +6,10 @@ mod campaign;
 mod conformance;
 #[cfg(feature = "axum")]
 mod cuts;
+#[cfg(feature = "axum")]
+mod diesel;
+#[cfg(all(feature = "axum", feature = "client"))]
+mod exactly_once;
 mod guard;
 mod operations;
 #[cfg(feature = "axum")]

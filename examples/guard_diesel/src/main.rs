@@ -6,7 +6,7 @@
 //! curl -i -X POST http://127.0.0.1:8080/pay -H 'Idempotency-Key: order-17'
 //! ```
 
-use std::{env, error::Error};
+use std::{env, error::Error, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::post};
 use diesel::{
@@ -75,7 +75,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let connections = Pool::builder(manager).build()?;
     connections.get().await?.batch_execute(PAYMENTS).await?;
 
-    let layer = IdempotencyLayer::new(store).require_key();
+    // Payments take milliseconds: what a dead process had begun is soon free.
+    let layer = IdempotencyLayer::new(store).lease(Duration::from_secs(2)).require_key();
     let app = Router::new().route("/pay", post(pay)).layer(layer);
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);

@@ -154,6 +154,7 @@ impl Lent<Client> for Borrowed {
         self.client()
     }
 
+    #[cfg(feature = "sqlx")]
     fn connection_mut(&mut self) -> &mut Client {
         self.0.as_mut().expect("it is taken out only when this is dropped")
     }

@@ -20,6 +20,7 @@ enum State<C> {
 pub(super) trait Lent<C>: Session + Sync {
     fn connection(&self) -> &C;
 
+    #[cfg(feature = "sqlx")]
     fn connection_mut(&mut self) -> &mut C;
 
     fn into_session(self: Box<Self>) -> Box<dyn Session>;
@@ -117,6 +118,7 @@ impl<C> Begun<C> {
         self.lent.as_ref().expect(WHOLE).connection()
     }
 
+    #[cfg(feature = "sqlx")]
     pub(super) fn connection_mut(&mut self) -> &mut C {
         self.lent.as_mut().expect(WHOLE).connection_mut()
     }
