@@ -20,7 +20,7 @@ async fn no_payment_is_made_twice_or_lost_while_the_server_is_killed() {
     let postgres = PostgresServer::start();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (url, listen) = (postgres.url(), address.to_string());
-    let start = || Serving::start_package("guard_diesel", &[&listen, &url]);
+    let start = async || Serving::start_package("guard_diesel", &[&listen, &url]).await;
     let mut server = start().await;
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {

@@ -1,5 +1,6 @@
 use std::{
     fs,
+    io::Write as _,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -28,13 +29,15 @@ const SETTINGS: [&str; 7] = [
     "autovacuum_naptime=5s",
 ];
 
-/// Starts the server, and kills it, and all that is left of it, once standard input ends: that is
-/// when the test says so, or dies.
+/// Starts the server, and kills it once standard input ends: that is when the test says so, or
+/// dies. Removes its directory, unless it was told to keep that.
 const WATCHED: &str = r#"
+directory=$1; shift
 "$@" & server=$!
-read -r _ || :
+read -r word || :
 kill -QUIT $server 2>/dev/null
 wait $server
+[ "$word" = keep ] || rm -rf "$directory"
 "#;
 
 /// A running server.
@@ -174,8 +177,8 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        stop(&mut self.process);
-        let _ = fs::remove_dir_all(&self.directory);
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
     }
 }
 
@@ -191,16 +194,20 @@ fn binaries() -> PathBuf {
     format!("/usr/lib/postgresql/{newest}/bin").into()
 }
 
-/// An empty database, made once and copied for each server.
+/// An empty database, made once and copied for each server; gone with the test's process.
 fn template() -> &'static Path {
-    static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
-    TEMPLATE.get_or_init(|| {
-        let data = std::env::temp_dir().join(format!("tower-idempotency-pg-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&data);
+    static TEMPLATE: OnceLock<(PathBuf, Child)> = OnceLock::new();
+    let (data, _) = TEMPLATE.get_or_init(|| {
+        let data = new_directory().join("template");
         make_data(&binaries(), &data);
-        // No process outlives this one that could remove it, but the next test run does.
-        data
-    })
+        let watcher = as_server(Path::new("sh"))
+            .args(["-c", "read -r _; rm -rf \"$1\"", "watcher"])
+            .arg(data.parent().expect("it is in a directory"))
+            .stdin(Stdio::piped())
+            .spawn();
+        (data, watcher.expect("there is a shell"))
+    });
+    data
 }
 
 fn make_data(binaries: &Path, data: &Path) {
@@ -251,6 +258,7 @@ fn arguments(port: u16, directory: &Path, settings: &[&str]) -> Vec<String> {
 fn spawn(binaries: &Path, args: &[String], port: u16) -> Option<Child> {
     let mut process = as_server(Path::new("sh"))
         .args(["-c", WATCHED, "watched"])
+        .arg(Path::new(&args[1]).parent().expect("it is in a directory"))
         .arg(binaries.join("postgres"))
         .args(args)
         .current_dir("/")
@@ -276,8 +284,12 @@ fn spawn(binaries: &Path, args: &[String], port: u16) -> Option<Child> {
     None
 }
 
+/// Stops a server that may start again.
 fn stop(process: &mut Child) {
-    drop(process.stdin.take());
+    if let Some(mut stdin) = process.stdin.take() {
+        // It may have been stopped before.
+        let _ = stdin.write_all(b"keep\n");
+    }
     let _ = process.wait();
 }
 
