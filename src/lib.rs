@@ -104,12 +104,12 @@ pub use self::{
     store::{MemoryStore, Store},
 };
 
-#[cfg(any(feature = "postgres", feature = "sqlx"))]
-pub use self::store::{PgTransaction, PostgresStore};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::store::SqliteStore;
+#[cfg(any(feature = "postgres", feature = "sqlx"))]
+pub use self::store::{PgTransaction, PostgresStore};
 
 // Every Rust block of the pages is a test.
 #[cfg(doctest)]

@@ -81,7 +81,10 @@ pub(crate) async fn leave_effect(
     }
     #[cfg(feature = "sqlx")]
     if let Ok(mut transaction) = PgTransaction::<sqlx::PgConnection>::of(extensions) {
-        sqlx::query(EFFECT).bind(key).execute(&mut *transaction).await?;
+        sqlx::query(EFFECT)
+            .bind(key)
+            .execute(&mut *transaction)
+            .await?;
     }
     Ok(())
 }

@@ -38,7 +38,10 @@ pub(crate) async fn transfer_all(
     let retries = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&retries);
     let policy = RetryPolicy::builder()
-        .backoff(Backoff::exponential(Duration::from_millis(20), Duration::from_millis(200)))
+        .backoff(Backoff::exponential(
+            Duration::from_millis(20),
+            Duration::from_millis(200),
+        ))
         .max_attempts(200)
         .max_retry_after(Duration::from_millis(200))
         .attempt_timeout(Duration::from_secs(5))
@@ -58,7 +61,12 @@ pub(crate) async fn transfer_all(
                 // Long enough that the server is killed many times.
                 let pause = rand::rng().random_range(0..200);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
-                match client.clone().oneshot(request(server, order, accounts)).await?.status() {
+                match client
+                    .clone()
+                    .oneshot(request(server, order, accounts))
+                    .await?
+                    .status()
+                {
                     StatusCode::OK => answers.done += 1,
                     StatusCode::UNPROCESSABLE_ENTITY => answers.refused += 1,
                     status => return Err(format!("transfer {order} was answered {status}").into()),

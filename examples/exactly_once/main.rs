@@ -76,11 +76,20 @@ async fn try_on(url: &str) -> Result<bool, Box<dyn Error>> {
     };
     drop(killer);
     let after = database.books().await?;
-    println!("transfers asked for:   {TRANSFERS}, by clients that sent {} requests", answers.requests);
-    println!("answered as done:      {}, refused: {}", answers.done, answers.refused);
+    println!(
+        "transfers asked for:   {TRANSFERS}, by clients that sent {} requests",
+        answers.requests
+    );
+    println!(
+        "answered as done:      {}, refused: {}",
+        answers.done, answers.refused
+    );
     println!("carried out:           {}", after.transfers);
     println!("carried out twice:     {}", after.repeated);
-    println!("money before and after: {} and {}", before.money, after.money);
+    println!(
+        "money before and after: {} and {}",
+        before.money, after.money
+    );
     println!("the server was killed: {kills} times");
     Ok(answers.done + answers.refused == TRANSFERS
         && after.transfers == i64::from(answers.done)

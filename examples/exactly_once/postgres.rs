@@ -23,30 +23,47 @@ struct Transfer {
 /// answered; what fails is undone, with all that went before.
 async fn transfer(
     transaction: PgTransaction<Client>,
-    Json(Transfer { order, from, to, amount }): Json<Transfer>,
+    Json(Transfer {
+        order,
+        from,
+        to,
+        amount,
+    }): Json<Transfer>,
 ) -> Result<String, (StatusCode, String)> {
-    let failed = |error: tokio_postgres::Error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    let failed =
+        |error: tokio_postgres::Error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
     let run = async |sql, params: &[&(dyn tokio_postgres::types::ToSql + Sync)]| {
         let statement = transaction.prepare_cached(sql).await?;
         transaction.execute(&statement, params).await
     };
-    let withdraw = "UPDATE exactly_once_accounts SET balance = balance - $2 WHERE id = $1 AND balance >= $2";
+    let withdraw =
+        "UPDATE exactly_once_accounts SET balance = balance - $2 WHERE id = $1 AND balance >= $2";
     if run(withdraw, &[&from, &amount]).await.map_err(failed)? == 0 {
-        return Err((StatusCode::UNPROCESSABLE_ENTITY, "not enough money".to_owned()));
+        return Err((
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "not enough money".to_owned(),
+        ));
     }
     let deposit = "UPDATE exactly_once_accounts SET balance = balance + $2 WHERE id = $1";
     run(deposit, &[&to, &amount]).await.map_err(failed)?;
     let note = "INSERT INTO exactly_once_transfers VALUES ($1, $2, $3, $4)";
-    run(note, &[&order, &from, &to, &amount]).await.map_err(failed)?;
+    run(note, &[&order, &from, &to, &amount])
+        .await
+        .map_err(failed)?;
     Ok(format!("transferred {amount} from {from} to {to}"))
 }
 
 impl Postgres {
     pub(crate) async fn app(&self) -> Result<Router, Box<dyn Error>> {
-        let store = PostgresStore::builder().transactional().connect(&self.0).await?;
+        let store = PostgresStore::builder()
+            .transactional()
+            .connect(&self.0)
+            .await?;
         store.migrate().await?;
         let layer = IdempotencyLayer::new(store).require_key();
-        Ok(Router::new().route("/transfer", post(transfer)).layer(layer))
+        Ok(Router::new()
+            .route("/transfer", post(transfer))
+            .layer(layer))
     }
 
     pub(crate) async fn prepare(&self, accounts: i32, balance: i64) -> Result<(), Box<dyn Error>> {

@@ -29,7 +29,16 @@ impl PostgresServer {
             return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
         }
         let process = unprivileged(&binaries.join("postgres"))
-            .args(["-D", &data, "-h", "127.0.0.1", "-p", &port.to_string(), "-k", &data])
+            .args([
+                "-D",
+                &data,
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+                "-k",
+                &data,
+            ])
             .stderr(std::process::Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
@@ -48,7 +57,10 @@ impl PostgresServer {
 
     async fn answers(&self) -> Result<(), Box<dyn Error>> {
         for _ in 0..600 {
-            if tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.is_ok() {
+            if tokio_postgres::connect(&self.url(), tokio_postgres::NoTls)
+                .await
+                .is_ok()
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -61,7 +73,9 @@ impl Drop for PostgresServer {
     fn drop(&mut self) {
         let Some(id) = self.process.id() else { return };
         // Has all its processes end at once.
-        let _ = std::process::Command::new("kill").args(["-QUIT", &id.to_string()]).status();
+        let _ = std::process::Command::new("kill")
+            .args(["-QUIT", &id.to_string()])
+            .status();
         for _ in 0..100 {
             if !matches!(self.process.try_wait(), Ok(None)) {
                 break;
@@ -75,7 +89,8 @@ impl Drop for PostgresServer {
 /// The newest version that a distribution has installed.
 fn binaries() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
-    let versions = versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let versions =
+        versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     let newest = versions.max()?;
     Some(format!("/usr/lib/postgresql/{newest}/bin").into())
 }
@@ -85,7 +100,13 @@ fn unprivileged(program: &Path) -> Command {
     let is_root = fs::metadata("/proc/self").is_ok_and(|owner| is_roots(&owner));
     let mut command = if is_root {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
+        command.args([
+            "--reuid",
+            "postgres",
+            "--regid",
+            "postgres",
+            "--clear-groups",
+        ]);
         command.arg(program);
         command
     } else {

@@ -1,10 +1,6 @@
 //! What the tests share.
 
-#[cfg(any(
-    all(unix, feature = "redis"),
-    feature = "postgres",
-    feature = "sqlite"
-))]
+#[cfg(any(all(unix, feature = "redis"), feature = "postgres", feature = "sqlite"))]
 pub(crate) mod backing;
 pub(crate) mod bodies;
 #[cfg(all(unix, feature = "axum"))]
@@ -13,11 +9,7 @@ pub(crate) mod bodies;
     reason = "a build without any shared store runs the oracle alone"
 )]
 pub(crate) mod campaign;
-#[cfg(any(
-    all(unix, feature = "redis"),
-    feature = "postgres",
-    feature = "sqlite"
-))]
+#[cfg(any(all(unix, feature = "redis"), feature = "postgres", feature = "sqlite"))]
 #[allow(dead_code, reason = "each use is a test's own")]
 pub(crate) mod claims;
 pub(crate) mod examples;

@@ -34,7 +34,9 @@ async fn pay(
         // An earlier attempt paid, and died before its answer was recorded.
         return Ok(format!("paid {key}\n"));
     }
-    let guard = context.guard().expect("the store is PostgreSQL's, in the claimed mode");
+    let guard = context
+        .guard()
+        .expect("the store is PostgreSQL's, in the claimed mode");
     let mut connection = connections.get().await.map_err(not_paid)?;
     let paid = connection
         .transaction(async |connection| {
@@ -76,7 +78,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     connections.get().await?.batch_execute(PAYMENTS).await?;
 
     // Payments take milliseconds: what a dead process had begun is soon free.
-    let layer = IdempotencyLayer::new(store).lease(Duration::from_secs(2)).require_key();
+    let layer = IdempotencyLayer::new(store)
+        .lease(Duration::from_secs(2))
+        .require_key();
     let app = Router::new().route("/pay", post(pay)).layer(layer);
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);

@@ -1,19 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    PostgresStore,
-    cleanup::Cleanup,
-    core::Core,
-    driver::Driver,
-    ear::Ear,
-    invalid_name::InvalidName,
-    open::Open,
-    statements::Statements,
-    table::Table,
-    waiters::Waiters,
-};
 #[cfg(feature = "postgres")]
 use super::connect_error::PostgresConnectError;
+use super::{
+    PostgresStore, cleanup::Cleanup, core::Core, driver::Driver, ear::Ear,
+    invalid_name::InvalidName, open::Open, statements::Statements, table::Table, waiters::Waiters,
+};
 
 /// Sets up a [`PostgresStore`].
 #[derive(Debug, Clone)]
@@ -109,7 +101,11 @@ impl PostgresStoreBuilder {
     #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
     pub fn listen_with<T>(mut self, config: tokio_postgres::Config, tls: T) -> Self
     where
-        T: tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket> + Clone + Send + Sync + 'static,
+        T: tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         T::Stream: Send + 'static,
         T::TlsConnect: Send + Sync + 'static,
         <T::TlsConnect as tokio_postgres::tls::TlsConnect<tokio_postgres::Socket>>::Future: Send,
@@ -127,14 +123,16 @@ impl PostgresStoreBuilder {
     #[cfg(feature = "postgres")]
     #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
     pub async fn connect(self, url: &str) -> Result<PostgresStore, PostgresConnectError> {
-        let config: tokio_postgres::Config =
-            url.parse().map_err(PostgresConnectError::invalid)?;
+        let config: tokio_postgres::Config = url.parse().map_err(PostgresConnectError::invalid)?;
         let pool = super::deadpool::pool(config.clone()).map_err(PostgresConnectError::invalid)?;
         let store = self
             .listen_with(config, tokio_postgres::NoTls)
             .pool(pool)
             .map_err(PostgresConnectError::invalid)?;
-        store.answers().await.map_err(PostgresConnectError::unreachable)?;
+        store
+            .answers()
+            .await
+            .map_err(PostgresConnectError::unreachable)?;
         Ok(store)
     }
 

@@ -37,9 +37,8 @@ impl Core {
         ];
         for _ in 0..TRIES {
             let rows = self.query(&self.statements.claim, &params).await?;
-            if let Some(row) = rows.first()
-                && let Some(claimed) = self.claimed(claim, row)?
-            {
+            let Some(row) = rows.first() else { continue };
+            if let Some(claimed) = self.claimed(claim, row)? {
                 return Ok(claimed);
             }
         }

@@ -5,11 +5,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use super::{
-    Failure,
-    core::Core,
-    driver::Param,
-};
+use super::{Failure, core::Core, driver::Param};
 use crate::runtime;
 
 /// Deletes what expired, from a task of its own that ends with the store.
@@ -45,7 +41,11 @@ impl Core {
         if self.cleanup.interval == Duration::MAX {
             return;
         }
-        let mut task = self.cleanup.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut task = self
+            .cleanup
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // A runtime that ended took its task along.
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
             let rounds = go_round(Arc::downgrade(self), self.cleanup.interval);

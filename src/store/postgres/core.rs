@@ -57,11 +57,7 @@ impl Core {
         .await
     }
 
-    async fn query_once(
-        &self,
-        statement: &str,
-        params: &[Param<'_>],
-    ) -> Result<Vec<Row>, Failure> {
+    async fn query_once(&self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Failure> {
         let mut session = self.driver.session().await?;
         let answer = session.query(statement, params).await;
         give_back(session, &answer);

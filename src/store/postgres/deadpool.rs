@@ -62,7 +62,9 @@ struct Borrowed(Option<Client>);
 
 impl Borrowed {
     fn client(&self) -> &Client {
-        self.0.as_ref().expect("it is taken out only when this is dropped")
+        self.0
+            .as_ref()
+            .expect("it is taken out only when this is dropped")
     }
 }
 
@@ -79,7 +81,10 @@ impl Drop for Borrowed {
 impl Session for Borrowed {
     async fn prepare(&mut self, statements: &[&str]) -> Result<(), Failure> {
         for statement in statements {
-            self.client().prepare_cached(statement).await.map_err(failed)?;
+            self.client()
+                .prepare_cached(statement)
+                .await
+                .map_err(failed)?;
         }
         Ok(())
     }
@@ -156,7 +161,9 @@ impl Lent<Client> for Borrowed {
 
     #[cfg(feature = "sqlx")]
     fn connection_mut(&mut self) -> &mut Client {
-        self.0.as_mut().expect("it is taken out only when this is dropped")
+        self.0
+            .as_mut()
+            .expect("it is taken out only when this is dropped")
     }
 
     fn into_session(self: Box<Self>) -> Box<dyn Session> {
@@ -219,7 +226,9 @@ fn failed(error: tokio_postgres::Error) -> Failure {
         let code = code.code().to_owned();
         return Failure::of_code(&code, error);
     }
-    let io = error.source().is_some_and(|source| source.is::<std::io::Error>());
+    let io = error
+        .source()
+        .is_some_and(|source| source.is::<std::io::Error>());
     let kind = if error.is_closed() || io {
         FailureKind::Broken
     } else {
@@ -275,16 +284,21 @@ where
         let (tell, told) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                if let AsyncMessage::Notification(message) = message
-                    && tell.send(message.payload().to_owned()).is_err()
-                {
+                let AsyncMessage::Notification(message) = message else {
+                    continue;
+                };
+                if tell.send(message.payload().to_owned()).is_err() {
                     return;
                 }
             }
         });
         let listening = Listening { client, told, task };
         let script = format!("LISTEN {}", quoted(channel));
-        listening.client.batch_execute(&script).await.map_err(failed)?;
+        listening
+            .client
+            .batch_execute(&script)
+            .await
+            .map_err(failed)?;
         Ok(Box::new(listening))
     }
 }

@@ -84,7 +84,11 @@ impl Core {
             }
             line.follow(&self, &names).await;
             self.look(&names).await;
-            let pause = if line.listener.is_some() { PUSHED } else { POLLED };
+            let pause = if line.listener.is_some() {
+                PUSHED
+            } else {
+                POLLED
+            };
             let next = Instant::now() + runtime::jittered(pause);
             loop {
                 tokio::select! {

@@ -31,10 +31,7 @@ pub(super) enum FailureKind {
 }
 
 impl Failure {
-    pub(super) fn new(
-        kind: FailureKind,
-        source: impl Into<Box<dyn Error + Send + Sync>>,
-    ) -> Self {
+    pub(super) fn new(kind: FailureKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             kind,
             source: source.into(),
@@ -48,7 +45,9 @@ impl Failure {
             // Serialization failures, deadlocks, and a row that came between.
             "40001" | "40P01" => FailureKind::Conflict,
             // The connection is being ended, or the server; or it is a standby by now.
-            "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "25P03" | "25P04" => FailureKind::Broken,
+            "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "25P03" | "25P04" => {
+                FailureKind::Broken
+            }
             "53100" | "53200" => FailureKind::Full,
             // What `keep.sql` brings about; no such savepoint; no transaction.
             "23502" | "3B001" | "25P01" => FailureKind::NotOurs,
@@ -63,7 +62,10 @@ impl Failure {
 
     /// Something that this store would not have written.
     pub(super) fn foreign() -> Self {
-        Self::new(FailureKind::Foreign, "the server sent what was not asked for")
+        Self::new(
+            FailureKind::Foreign,
+            "the server sent what was not asked for",
+        )
     }
 
     /// An operation that took too long.

@@ -102,6 +102,8 @@ fn id(claim: &Claim) -> Id {
 impl fmt::Debug for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let open = self.lock().len();
-        f.debug_struct("Open").field("open", &open).finish_non_exhaustive()
+        f.debug_struct("Open")
+            .field("open", &open)
+            .finish_non_exhaustive()
     }
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{
-    AssertSqlSafe, Column, PgConnection, PgPool, Postgres, Row as _, TypeInfo,
-    ValueRef,
+    AssertSqlSafe, Column, PgConnection, PgPool, Postgres, Row as _, TypeInfo, ValueRef,
     pool::PoolConnection,
     postgres::{PgArguments, PgListener, PgPoolOptions, PgRow},
     query::Query,
@@ -36,7 +35,9 @@ impl Driver for Sqlx {
     async fn listen(&self, channel: &str) -> Option<Result<Box<dyn Listener>, Failure>> {
         let options = (*self.pool.connect_options()).clone();
         // A pool of its own: what listens keeps its connection.
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_lazy_with(options);
         let listening = async {
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.listen(channel).await?;

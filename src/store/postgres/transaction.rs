@@ -32,7 +32,9 @@ impl<C: 'static> PgTransaction<C> {
     /// taken it.
     pub fn of(extensions: &Extensions) -> Result<Self, NoTransaction> {
         let Handle(slot) = extensions.get().ok_or(NoTransaction(None))?;
-        let begun = slot.take().map_err(|missing| NoTransaction(Some(missing)))?;
+        let begun = slot
+            .take()
+            .map_err(|missing| NoTransaction(Some(missing)))?;
         Ok(Self {
             begun: Some(begun),
             slot: Arc::clone(slot),

@@ -43,7 +43,10 @@ impl Core {
                 let Some(tracked) = self.open.track(claim) else {
                     continue;
                 };
-                match self.begin_once(claim, fingerprint, unknown_outcome, tracked).await {
+                match self
+                    .begin_once(claim, fingerprint, unknown_outcome, tracked)
+                    .await
+                {
                     // Nothing was decided yet.
                     Err(failure) if failure.may_be_repeated() => {}
                     claimed => return claimed,
@@ -63,7 +66,10 @@ impl Core {
         let session = self.driver.session().await?;
         let mut unfinished = Unfinished::new(session, tracked);
         // What completes may have to follow a failed statement, when nothing can be prepared.
-        unfinished.session().prepare(&[&self.statements.keep]).await?;
+        unfinished
+            .session()
+            .prepare(&[&self.statements.keep])
+            .await?;
         // The lock has a statement of its own: the next one's snapshot has whatever its last owner
         // committed. It comes before the savepoint, or would go with it.
         let lock = self.table.lock(claim.name());
@@ -198,7 +204,10 @@ impl Core {
             Binary(claim.owner().as_bytes()),
         ];
         let found = self.query(&self.statements.find_owner, &params).await;
-        match found.as_deref().map(|rows| rows.first().map(|row| row.bool(0))) {
+        match found
+            .as_deref()
+            .map(|rows| rows.first().map(|row| row.bool(0)))
+        {
             Ok(Some(Ok(true))) => Completion::Kept,
             Ok(Some(Ok(false))) => Completion::Superseded,
             _ => Completion::Undone,
@@ -227,7 +236,10 @@ impl Core {
                 Text(&self.channel),
                 Text(&message),
             ];
-            unfinished.session().query(&self.statements.wake, &params).await?;
+            unfinished
+                .session()
+                .query(&self.statements.wake, &params)
+                .await?;
             unfinished.finish();
             Ok(())
         })

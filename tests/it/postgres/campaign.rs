@@ -47,8 +47,12 @@ async fn is_carried_out_exactly_once(campaign: impl Fn(String) -> Campaign, sche
     campaign.run(&mut troubles).await;
     let server = troubles.0;
     let answered = server.number("SELECT count(*) FROM idempotency").await;
-    let effects = server.number("SELECT count(*) FROM conformance_effects").await;
-    let keys = server.number("SELECT count(DISTINCT key) FROM conformance_effects").await;
+    let effects = server
+        .number("SELECT count(*) FROM conformance_effects")
+        .await;
+    let keys = server
+        .number("SELECT count(DISTINCT key) FROM conformance_effects")
+        .await;
     println!("{scheme} {answered} keys answered, {effects} effects on {keys} keys");
     assert!(usize::try_from(answered).unwrap() >= campaign.keys);
     assert_eq!((effects, keys), (answered, answered));

@@ -13,7 +13,10 @@ async fn a_payment_is_made_once_wherever_the_line_is_cut() {
         let shop = Shop::open(&server, driver).await;
         let proxy = Proxy::before(server.port).await;
         let mut stores = shop.stores.clone();
-        stores.url = format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", proxy.port);
+        stores.url = format!(
+            "postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable",
+            proxy.port
+        );
         stores.connections = 1;
         let cut_off = shop.with_stores(stores, |layer| layer).await;
         // Connected, and with all statements prepared.

@@ -18,7 +18,10 @@ const KILLS: usize = 8;
 #[tokio::test(flavor = "multi_thread")]
 async fn no_payment_is_made_twice_or_lost_while_the_server_is_killed() {
     let postgres = PostgresServer::start();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let (url, listen) = (postgres.url(), address.to_string());
     let start = async || Serving::start_package("guard_diesel", &[&listen, &url]).await;
     let mut server = start().await;
@@ -45,7 +48,9 @@ async fn no_payment_is_made_twice_or_lost_while_the_server_is_killed() {
         ended.unwrap();
     }
     let payments = postgres.number("SELECT count(*) FROM payments").await;
-    let keys = postgres.number("SELECT count(DISTINCT payment_key) FROM payments").await;
+    let keys = postgres
+        .number("SELECT count(DISTINCT payment_key) FROM payments")
+        .await;
     assert_eq!((payments, keys), (KEYS as i64, KEYS as i64));
 }
 
@@ -57,7 +62,11 @@ async fn pay(address: std::net::SocketAddr, key: &str) -> Option<u16> {
         async move {
             let mut client = Client::connect(address, Version::Http1).await;
             let request = Request::post("/pay").header("idempotency-key", key);
-            client.send(request.body("".into()).unwrap()).await.status.as_u16()
+            client
+                .send(request.body("".into()).unwrap())
+                .await
+                .status
+                .as_u16()
         }
     });
     // A connection that breaks is a panic of the test client's.

@@ -113,10 +113,15 @@ async fn who_is_refused_is_told_that_the_effect_is_there() {
             .claim(&rival(&claim), &fingerprint(), UnknownOutcome::Refuse)
             .await;
         match refused {
-            Ok(Claimed::Unknown { effect_committed, .. }) => assert_eq!(effect_committed, committed),
+            Ok(Claimed::Unknown {
+                effect_committed, ..
+            }) => assert_eq!(effect_committed, committed),
             other => panic!("{other:?}"),
         }
-        assert_eq!(acquired(&store, &rival(&claim)).await.effect_committed, committed);
+        assert_eq!(
+            acquired(&store, &rival(&claim)).await.effect_committed,
+            committed
+        );
     }
 }
 
@@ -136,7 +141,12 @@ async fn a_name_that_expired_has_no_effect_any_more() {
     let (store, _, client) = scene().await;
     let claim = fresh();
     let moment = Duration::from_millis(1);
-    let brief = Claim::new(*claim.name(), *claim.owner(), Duration::from_secs(1), moment);
+    let brief = Claim::new(
+        *claim.name(),
+        *claim.owner(),
+        Duration::from_secs(1),
+        moment,
+    );
     let first = acquired(&store, &brief).await;
     assert_eq!(run(&client, first.guard.as_ref().unwrap()).await, 1);
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -174,5 +184,8 @@ async fn no_commit_slips_through_a_takeover() {
         committed += u32::from(hit);
         taken_over += u32::from(!hit);
     }
-    assert!(committed > 0 && taken_over > 0, "{committed} to {taken_over} is no race");
+    assert!(
+        committed > 0 && taken_over > 0,
+        "{committed} to {taken_over} is no race"
+    );
 }

@@ -32,7 +32,10 @@ async fn a_replay_and_a_held_key_write_nothing() {
     for _ in 0..50 {
         assert_record(acquire(&store, &rival(&completed)).await, b"r");
         let seen = acquire(&store, &rival(&held)).await;
-        assert!(matches!(seen, Ok(Claimed::Held { left: Some(_), .. })), "{seen:?}");
+        assert!(
+            matches!(seen, Ok(Claimed::Held { left: Some(_), .. })),
+            "{seen:?}"
+        );
         // A resend of the owner's.
         assert_acquired(acquire(&store, &held).await, 1);
     }
@@ -48,7 +51,10 @@ async fn many_servers_make_the_tables_at_once_and_again() {
         let mut servers = JoinSet::new();
         for number in 0..12 {
             let driver = Driver::ALL[number % Driver::ALL.len()];
-            let stores = Stores { driver, ..stores.clone() };
+            let stores = Stores {
+                driver,
+                ..stores.clone()
+            };
             servers.spawn(async move { stores.open().await.migrate().await });
         }
         for made in servers.join_all().await {
@@ -61,7 +67,9 @@ async fn many_servers_make_the_tables_at_once_and_again() {
 #[tokio::test]
 async fn names_are_quoted_and_those_that_would_be_changed_are_refused() {
     let server = PostgresServer::shared();
-    server.run(r#"CREATE SCHEMA IF NOT EXISTS "a ""schema""; x""#).await;
+    server
+        .run(r#"CREATE SCHEMA IF NOT EXISTS "a ""schema""; x""#)
+        .await;
     let stores = Stores::new(server, Driver::Deadpool);
     let named = |schema: &str, table: &str| {
         let builder = PostgresStore::builder().schema(schema).table(table);
@@ -71,9 +79,17 @@ async fn names_are_quoted_and_those_that_would_be_changed_are_refused() {
     store.migrate().await.unwrap();
     assert_acquired(acquire(&store, &fresh()).await, 1);
     let long = "t".repeat(53);
-    for (schema, table) in [("", "t"), ("public", ""), ("public", "a\0b"), ("public", &long)] {
+    for (schema, table) in [
+        ("", "t"),
+        ("public", ""),
+        ("public", "a\0b"),
+        ("public", &long),
+    ] {
         let refused = named(schema, table).unwrap_err();
-        assert!(refused.to_string().contains("is no name for a table"), "{refused}");
+        assert!(
+            refused.to_string().contains("is no name for a table"),
+            "{refused}"
+        );
     }
     assert!(named("public", &long[1..]).is_ok());
 }
@@ -116,7 +132,9 @@ async fn what_expired_is_deleted_in_batches_by_many_servers_and_the_rest_stays()
     tokio::time::sleep(Duration::from_millis(10)).await;
     let mut cleaning = JoinSet::new();
     for _ in 0..4 {
-        let builder = PostgresStore::builder().table(&stores.table).cleanup_batch(10);
+        let builder = PostgresStore::builder()
+            .table(&stores.table)
+            .cleanup_batch(10);
         let store = builder.pool(stores.deadpool()).unwrap();
         cleaning.spawn(async move { store.clean_up().await.unwrap() });
     }
@@ -144,7 +162,9 @@ async fn a_store_in_use_cleans_up_by_itself_and_stays_small() {
             let moment = Duration::from_millis(1);
             let claim = Claim::new(*claim.name(), *claim.owner(), claim.lease(), moment);
             assert_acquired(acquire(&store, &claim).await, 1);
-            complete(&store, &claim, b"a record of some length").await.unwrap();
+            complete(&store, &claim, b"a record of some length")
+                .await
+                .unwrap();
         }
         // What autovacuum does, without the wait for it.
         server.run(&format!("VACUUM {}", stores.table)).await;
@@ -176,7 +196,10 @@ async fn a_server_that_is_down_is_unavailable_and_one_without_tables_is_not() {
     server.kill();
     assert_failed(acquire(&store, &fresh()).await, StoreErrorKind::Unavailable);
     server.restart();
-    assert_eq!(complete(&store, &claim, b"r").await.unwrap(), Completion::Kept);
+    assert_eq!(
+        complete(&store, &claim, b"r").await.unwrap(),
+        Completion::Kept
+    );
 }
 
 /// Every connection of the pool has died, and none is noticed before it is used.

@@ -15,7 +15,10 @@ async fn until(server: &PostgresServer, statement: &str, expected: i64) {
         if seen == expected {
             return;
         }
-        assert!(start.elapsed() < Duration::from_secs(20), "{statement}: {seen}, not {expected}");
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "{statement}: {seen}, not {expected}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -25,7 +28,12 @@ async fn is_quiet(server: &PostgresServer) {
     let open = "SELECT count(*) FROM pg_stat_activity \
                 WHERE pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_type = 'client backend'";
     until(server, open, 0).await;
-    until(server, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0).await;
+    until(
+        server,
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
+        0,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -46,7 +54,8 @@ async fn an_answer_is_there_with_its_effect_and_is_replayed() {
         is_quiet(&server).await;
         // sqlx gives connections back from a task, and opens another meanwhile.
         if driver == Driver::Deadpool {
-            let connections = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+            let connections =
+                "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
             // Ours, and the pool's only one, which served all.
             until(&server, connections, 2).await;
             drop(shop);
@@ -65,7 +74,11 @@ async fn what_is_not_recorded_is_undone_and_runs_as_if_for_the_first_time() {
             assert_eq!(asked.is_err(), what == "panic");
             assert_eq!(shop.effects(server, what).await, 0, "{what}");
             let again = shop.ask(what, "pay").await;
-            assert_eq!((again.status, again.is_replay()), (201, false), "{what}: {again:?}");
+            assert_eq!(
+                (again.status, again.is_replay()),
+                (201, false),
+                "{what}: {again:?}"
+            );
             assert_eq!(shop.effects(server, what).await, 1, "{what}");
         }
     }
@@ -82,9 +95,17 @@ async fn a_recorded_refusal_undoes_the_writes_unless_the_handler_keeps_them() {
             ("answer 302", 302, 1),
         ] {
             let first = shop.ask(what, what).await;
-            assert_eq!((first.status, first.is_replay()), (status, false), "{first:?}");
+            assert_eq!(
+                (first.status, first.is_replay()),
+                (status, false),
+                "{first:?}"
+            );
             let again = shop.ask(what, what).await;
-            assert_eq!((again.status, again.is_replay()), (status, true), "{what}: {again:?}");
+            assert_eq!(
+                (again.status, again.is_replay()),
+                (status, true),
+                "{what}: {again:?}"
+            );
             assert_eq!(shop.effects(server, what).await, effects, "{what}");
         }
         assert_eq!(shop.runs(), 3);
@@ -101,7 +122,9 @@ async fn a_refusal_is_recorded_after_a_failed_statement_too() {
         assert_eq!(swallowed.code(), Some("store-unavailable"), "{swallowed:?}");
         assert_eq!(shop.effects(server, "a").await, 0);
         // And with a connection whose statements were not prepared before.
-        let fresh = shop.another(|layer| layer.outcome(|_| tower_idempotency::Outcome::Final)).await;
+        let fresh = shop
+            .another(|layer| layer.outcome(|_| tower_idempotency::Outcome::Final))
+            .await;
         let refused = fresh.ask("b", "answer 409").await;
         assert_eq!(refused.status, 409);
         assert!(fresh.ask("b", "pay").await.is_replay());
@@ -124,14 +147,23 @@ async fn a_handler_that_ends_the_transaction_itself_gets_a_clear_error() {
             for setup in [false, true] {
                 let key = format!("{what} {setup}");
                 let shop = if setup {
-                    shop.another(|layer| layer.outcome(|_| tower_idempotency::Outcome::Final)).await
+                    shop.another(|layer| layer.outcome(|_| tower_idempotency::Outcome::Final))
+                        .await
                 } else {
                     shop.clone()
                 };
                 let answer = shop.ask(&key, what).await;
-                assert_eq!(answer.code(), Some("store-unavailable"), "{what}: {answer:?}");
+                assert_eq!(
+                    answer.code(),
+                    Some("store-unavailable"),
+                    "{what}: {answer:?}"
+                );
                 let again = shop.ask(&key, "pay").await;
-                assert_eq!((again.status, again.is_replay()), (201, false), "{what}: {again:?}");
+                assert_eq!(
+                    (again.status, again.is_replay()),
+                    (201, false),
+                    "{what}: {again:?}"
+                );
             }
         }
         // Savepoints are the handler's to use.
@@ -179,7 +211,8 @@ async fn a_duplicate_in_flight_is_refused_or_waits_even_with_two_connections() {
         let shop = Shop::open(&server, driver).await;
         let mut stores = shop.stores.clone();
         stores.connections = 2;
-        let waits = |layer: tower_idempotency::IdempotencyLayer<_>| layer.wait(Duration::from_secs(30));
+        let waits =
+            |layer: tower_idempotency::IdempotencyLayer<_>| layer.wait(Duration::from_secs(30));
         let small = shop.with_stores(stores, waits).await;
         let first = tokio::spawn(small.start("a", "hold"));
         while small.runs() == 0 {
@@ -275,7 +308,10 @@ async fn a_storm_of_dropped_futures_leaves_no_transaction_open_and_no_connection
         assert_eq!(effects, keys, "no key was carried out twice");
         // Every connection of the pool serves the next who borrows it.
         for number in 0..20 {
-            assert_eq!(shop.ask(&format!("after {number}"), "pay").await.status, 201);
+            assert_eq!(
+                shop.ask(&format!("after {number}"), "pay").await.status,
+                201
+            );
         }
         is_quiet(&server).await;
     }
@@ -330,5 +366,8 @@ async fn a_standby_that_is_promoted_has_both_the_effect_and_the_record_or_neithe
         assert_eq!(promoted.ask(&format!("k{number}"), "pay").await.status, 201);
     }
     assert_eq!(promoted.all_effects(&standby).await, (answered, answered));
-    assert_eq!(promoted.runs(), usize::try_from(answered - effects).unwrap());
+    assert_eq!(
+        promoted.runs(),
+        usize::try_from(answered - effects).unwrap()
+    );
 }

@@ -101,7 +101,10 @@ impl Evidence {
     /// Returns until when a lease surely lasted that was last renewed, or could be, at its cut. It
     /// is renewed every third of it.
     fn alive_until(&self, run: &Run, cut: u64) -> u64 {
-        let by_outage = self.outages.iter().any(|outage| outage.start.max(run.start) == cut);
+        let by_outage = self
+            .outages
+            .iter()
+            .any(|outage| outage.start.max(run.start) == cut);
         if self.claims_die && (by_outage || self.process(run).died.is_some()) {
             return cut;
         }

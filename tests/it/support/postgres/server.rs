@@ -71,7 +71,11 @@ impl PostgresServer {
     /// `POSTGRES_BINARIES` names, with colons between.
     pub(crate) fn of_every_version() -> impl Iterator<Item = Self> {
         let others = std::env::var("POSTGRES_BINARIES").unwrap_or_default();
-        let others: Vec<_> = others.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+        let others: Vec<_> = others
+            .split(':')
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+            .collect();
         std::iter::once(binaries())
             .chain(others)
             .map(|binaries| Self::of(&binaries, &[]))
@@ -94,7 +98,19 @@ impl PostgresServer {
         let data = directory.join("data").display().to_string();
         let port = self.port.to_string();
         succeed(as_server(&self.binaries.join("pg_basebackup")).args([
-            "-D", &data, "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-R", "-X", "stream", "-c", "fast",
+            "-D",
+            &data,
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "postgres",
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
         ]));
         Self::start_in(&self.binaries, directory, &[])
     }
@@ -120,7 +136,11 @@ impl PostgresServer {
                 };
             }
         }
-        panic!("{} does not start in {}", binaries.display(), directory.display());
+        panic!(
+            "{} does not start in {}",
+            binaries.display(),
+            directory.display()
+        );
     }
 
     pub(crate) fn url(&self) -> String {
@@ -128,7 +148,9 @@ impl PostgresServer {
     }
 
     pub(crate) fn version(&self) -> String {
-        let output = Command::new(self.binaries.join("postgres")).arg("--version").output();
+        let output = Command::new(self.binaries.join("postgres"))
+            .arg("--version")
+            .output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     }
 
@@ -190,7 +212,9 @@ fn binaries() -> PathBuf {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
         .collect();
     versions.sort_unstable();
-    let newest = versions.pop().expect("PostgreSQL is installed: install postgresql, or run tests/run.sh");
+    let newest = versions
+        .pop()
+        .expect("PostgreSQL is installed: install postgresql, or run tests/run.sh");
     format!("/usr/lib/postgresql/{newest}/bin").into()
 }
 
@@ -213,7 +237,17 @@ fn template() -> &'static Path {
 fn make_data(binaries: &Path, data: &Path) {
     let path = data.display().to_string();
     succeed(as_server(&binaries.join("initdb")).args([
-        "-D", &path, "-U", "postgres", "-A", "trust", "-N", "--no-instructions", "--locale=C", "-E", "UTF8",
+        "-D",
+        &path,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-N",
+        "--no-instructions",
+        "--locale=C",
+        "-E",
+        "UTF8",
     ]));
 }
 
@@ -227,7 +261,13 @@ fn as_server(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
+    command.args([
+        "--reuid",
+        "postgres",
+        "--regid",
+        "postgres",
+        "--clear-groups",
+    ]);
     command.arg(program);
     command
 }
@@ -235,7 +275,10 @@ fn as_server(program: &Path) -> Command {
 fn is_root() -> bool {
     static ROOT: OnceLock<bool> = OnceLock::new();
     *ROOT.get_or_init(|| {
-        let id = Command::new("id").arg("-u").output().expect("there is an id command");
+        let id = Command::new("id")
+            .arg("-u")
+            .output()
+            .expect("there is an id command");
         id.stdout.trim_ascii() == b"0"
     })
 }
@@ -250,8 +293,14 @@ fn arguments(port: u16, directory: &Path, settings: &[&str]) -> Vec<String> {
     let path = |name: &str| directory.join(name).display().to_string();
     let (port, data, sockets) = (port.to_string(), path("data"), path(""));
     let own = ["-D", &data, "-p", &port, "-h", "127.0.0.1", "-k", &sockets];
-    let settings = SETTINGS.iter().chain(settings).flat_map(|setting| ["-c", setting]);
-    own.into_iter().chain(settings).map(ToOwned::to_owned).collect()
+    let settings = SETTINGS
+        .iter()
+        .chain(settings)
+        .flat_map(|setting| ["-c", setting]);
+    own.into_iter()
+        .chain(settings)
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// Starts a server and waits until it answers; none if it ended instead.
@@ -275,7 +324,9 @@ fn spawn(binaries: &Path, args: &[String], port: u16) -> Option<Child> {
         if ready.expect("it is installed with the server").success() {
             return Some(process);
         }
-        if !Path::new(&args[1]).join("postmaster.pid").exists() && start.elapsed() > Duration::from_secs(2) {
+        if !Path::new(&args[1]).join("postmaster.pid").exists()
+            && start.elapsed() > Duration::from_secs(2)
+        {
             break;
         }
         thread::sleep(Duration::from_millis(20));

@@ -92,7 +92,11 @@ impl Shop {
     }
 
     /// The same, with stores that were set up otherwise.
-    pub(crate) async fn with_stores(&self, stores: Stores, setup: impl FnOnce(Layer) -> Layer) -> Self {
+    pub(crate) async fn with_stores(
+        &self,
+        stores: Stores,
+        setup: impl FnOnce(Layer) -> Layer,
+    ) -> Self {
         Self::on(stores, self.effects.clone(), setup).await
     }
 
@@ -101,7 +105,11 @@ impl Shop {
     }
 
     /// Sends a request; the future may be dropped.
-    pub(crate) fn start(&self, key: &str, what: &str) -> impl Future<Output = Response<Body>> + Send + use<> {
+    pub(crate) fn start(
+        &self,
+        key: &str,
+        what: &str,
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
         let request = Request::post("/")
             .header("idempotency-key", key.replace(' ', "-"))
             .header("x-do", what)
@@ -134,7 +142,10 @@ async fn handle(request: &request::Parts, effects: &str, gate: Gate) -> Response
     let header = |name| request.headers.get(name).unwrap().to_str().unwrap();
     let (key, what) = (header("idempotency-key"), header("x-do"));
     let mut transaction = Transaction::of(&request.extensions);
-    if !transaction.run(&format!("INSERT INTO {effects} VALUES ('{key}')")).await {
+    if !transaction
+        .run(&format!("INSERT INTO {effects} VALUES ('{key}')"))
+        .await
+    {
         return response(503, "the write failed");
     }
     let (what, argument) = what.split_once(' ').unwrap_or((what, ""));
@@ -151,7 +162,11 @@ async fn handle(request: &request::Parts, effects: &str, gate: Gate) -> Response
             response(201, "ran")
         }
         "number" => {
-            transaction.run(&format!("INSERT INTO {effects} VALUES ('{key}', {argument})")).await;
+            transaction
+                .run(&format!(
+                    "INSERT INTO {effects} VALUES ('{key}', {argument})"
+                ))
+                .await;
             response(201, "numbered")
         }
         "hold" => {
