@@ -91,7 +91,7 @@ async fn first_requests(directory: &Path) {
 async fn replays(directory: &Path) {
     let store = SqliteStore::open(directory.join("replays.db")).await;
     let memory = common::replaying("memory", IdempotencyLayer::new(MemoryStore::new()));
-    let sqlite = common::replaying("sqlite", IdempotencyLayer::new(store.expect("a store")));
+    let sqlite = common::replaying("SQLite", IdempotencyLayer::new(store.expect("a store")));
     let (memory, sqlite) = (Arc::new(memory), Arc::new(sqlite));
     println!("replays through the layer, microseconds each (median of {ROUNDS})");
     for callers in [1, CALLERS] {
@@ -104,8 +104,8 @@ async fn replays(directory: &Path) {
             ratios.push(of_sqlite / of_memory);
         }
         println!("  {callers} callers");
-        println!("    memory          {:>8.1}", median(&mut memories));
-        println!("    SQLite          {:>8.1}", median(&mut sqlites));
+        println!("    {:<15} {:>8.1}", memory.name, median(&mut memories));
+        println!("    {:<15} {:>8.1}", sqlite.name, median(&mut sqlites));
         println!("    ratio           {:>8.2}", median(&mut ratios));
     }
 }

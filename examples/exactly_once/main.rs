@@ -102,7 +102,7 @@ async fn try_on(url: &str) -> Result<bool, Box<dyn Error>> {
         loop {
             tokio::select! {
                 answers = &mut transfers => break (answers?, killer.kills()),
-                killed = killer.kill_one() => killed?,
+                ended = killer.kill_one() => ended?,
             }
         }
     };
