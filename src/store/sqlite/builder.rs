@@ -130,9 +130,10 @@ impl SqliteStoreBuilder {
                 Err(error) => (None, Err(error)),
             };
             // Whoever gave up opening needs no writer.
-            if told.send(readers).is_ok()
-                && let Some(writer) = writer
-            {
+            if told.send(readers).is_err() {
+                return;
+            }
+            if let Some(writer) = writer {
                 Writer::new(writer, max_bytes, receiver).run();
             }
         });
