@@ -36,6 +36,8 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
+//! | `postgres` | the store in PostgreSQL, on tokio-postgres with deadpool | |
+//! | `sqlx` | the store in PostgreSQL, on sqlx (Rust 1.94) | |
 //! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster (Rust 1.88) | |
 //! | `redis-tls` | the same over TLS (rustls) | |
 //! | `sqlite` | the store in a SQLite file, which is built in (Rust 1.89, or an older rusqlite) | |
@@ -107,6 +109,8 @@ pub use self::{
 pub use self::store::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::store::SqliteStore;
+#[cfg(any(feature = "postgres", feature = "sqlx"))]
+pub use self::store::{PgTransaction, PostgresStore};
 
 // Every Rust block of the pages is a test.
 #[cfg(doctest)]

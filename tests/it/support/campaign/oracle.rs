@@ -44,7 +44,11 @@ impl Evidence {
         let late_comer = self.process(second);
         if late_comer.policy == UnknownOutcome::Refuse && !self.claims_die {
             verdict.violations.push(both(Violation::StartedTwice));
-        } else if first.fence == second.fence && self.overlap(first, second) {
+        } else if first.fence == second.fence
+            && self.overlap(first, second)
+            // A transaction that was cut off has no effect, however long its handler goes on.
+            && !(self.claims_die && self.cut_off(first).is_some())
+        {
             verdict.violations.push(both(Violation::SharedFence));
         } else if second.fence < first.fence {
             if late_comer.was_stopped(BEGINNING, second.start) || self.stalled(second.start) {
@@ -97,7 +101,11 @@ impl Evidence {
     /// Returns until when a lease surely lasted that was last renewed, or could be, at its cut. It
     /// is renewed every third of it.
     fn alive_until(&self, run: &Run, cut: u64) -> u64 {
-        if self.claims_die && self.process(run).died.is_some() {
+        let by_outage = self
+            .outages
+            .iter()
+            .any(|outage| outage.start.max(run.start) == cut);
+        if self.claims_die && (by_outage || self.process(run).died.is_some()) {
             return cut;
         }
         cut + self.lease / 2
