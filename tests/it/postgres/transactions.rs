@@ -277,10 +277,10 @@ async fn a_storm_of_dropped_futures_leaves_no_transaction_open_and_no_connection
     for driver in Driver::ALL {
         let shop = Shop::open(&server, driver).await;
         let store = shop.stores.open().await;
-        let mut storm = JoinSet::new();
+        let mut callers = JoinSet::new();
         for caller in 0..8 {
             let (shop, store) = (shop.clone(), store.clone());
-            storm.spawn(async move {
+            callers.spawn(async move {
                 for round in 0..150 {
                     let patience = Duration::from_micros(rand::rng().random_range(0..4000));
                     let key = format!("storm {caller} {round}");
@@ -300,7 +300,7 @@ async fn a_storm_of_dropped_futures_leaves_no_transaction_open_and_no_connection
                 }
             });
         }
-        while let Some(ended) = storm.join_next().await {
+        while let Some(ended) = callers.join_next().await {
             ended.unwrap();
         }
         is_quiet(&server).await;
