@@ -94,7 +94,7 @@ impl Bench {
         self.first(&replayed).await;
         let mut times: [Vec<f64>; 4] = Default::default();
         for _ in 0..ROUNDS {
-            let select = per_call(async || drop(run(&client, "SELECT 1", &[]).await)).await;
+            let select = per_call(async || run(&client, "SELECT 1", &[]).await).await;
             let replay = per_call(async || self.replay(&replayed).await).await;
             let insert = per_call(async || self.insert(&client).await).await;
             let first = per_call(async || self.first(&fresh()).await).await;
