@@ -45,13 +45,18 @@ enum End {
     RollBack(Option<oneshot::Sender<()>>),
 }
 
+/// How often is looked, once a lease has passed, whether somebody else waits for the writer.
+const LAPSED: Duration = Duration::from_millis(50);
+
 /// What the handler wrote comes after this.
 const SAVEPOINT: &str = "SAVEPOINT tower_idempotency";
 
 impl Request {
     /// Opens the transaction, has the handler use it, and ends it.
-    pub(super) fn serve(self, gate: &Gate, table: Table<'_>) {
-        if self.reply.is_closed() || Instant::now() >= self.until {
+    ///
+    /// A transaction that nobody renewed in time goes on until somebody else waits for the writer.
+    pub(super) fn serve(self, gate: &Gate, table: Table<'_>, mut is_wanted: impl FnMut() -> bool) {
+        if self.is_over() {
             return;
         }
         let (open, answer) = match self.open(table) {
@@ -81,10 +86,14 @@ impl Request {
         // If nobody is, it is dropped here and now.
         drop(reply.send(answer));
         gate.shut();
-        let left = || inner.upgrade().map_or(Duration::ZERO, |inner| inner.left());
+        let left = || match inner.upgrade().map(|inner| inner.left()) {
+            Some(Duration::ZERO) if !is_wanted() => LAPSED,
+            left => left.unwrap_or_default(),
+        };
         let end = attend(table.connection, &commands, left);
         gate.open();
-        drop(commands);
+        // Whoever asked twice is told once the channel is gone, and finds the place free.
+        let leave = || drop((place, commands));
         match end {
             End::Complete(record, effects, told) => {
                 let completed = complete(table, &claim, &record, effects);
@@ -92,17 +101,22 @@ impl Request {
                     gate::roll_back(table.connection);
                     events::undone(claim.name(), failure);
                 }
-                drop(place);
+                leave();
                 let _ = told.send(completed.map_or(Completion::Undone, |()| Completion::Kept));
             }
             End::RollBack(told) => {
                 gate::roll_back(table.connection);
-                drop(place);
+                leave();
                 if let Some(told) = told {
                     let _ = told.send(());
                 }
             }
         }
+    }
+
+    /// Says whether nobody waits for it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.reply.is_closed() || Instant::now() >= self.until
     }
 
     #[allow(clippy::type_complexity, reason = "both halves of one channel")]
@@ -143,7 +157,7 @@ impl Request {
 fn attend(
     connection: &Connection,
     commands: &Receiver<Command>,
-    left: impl Fn() -> Duration,
+    mut left: impl FnMut() -> Duration,
 ) -> End {
     loop {
         match commands.recv_timeout(left()) {

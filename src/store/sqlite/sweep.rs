@@ -79,7 +79,9 @@ impl Sweep {
         if !self.shrinks || free <= FREE_PAGES {
             return Ok(Left::Nothing);
         }
-        connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+        let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+        let mut pages = vacuum.query([])?;
+        while pages.next()?.is_some() {}
         Ok(Left::Something)
     }
 }

@@ -23,7 +23,8 @@ pub(super) trait Task: Send {
 pub(super) struct Pending<F, T> {
     work: F,
     until: Instant,
-    outcome: Result<T, Failure>,
+    /// What it came to, once it was run.
+    outcome: Option<Result<T, Failure>>,
     reply: oneshot::Sender<Result<T, Failure>>,
 }
 
@@ -36,7 +37,7 @@ where
         let task = Self {
             work,
             until,
-            outcome: Err(Failure::Late),
+            outcome: None,
             reply,
         };
         (task, answer)
@@ -57,11 +58,18 @@ where
     }
 
     fn run(&mut self, table: Table<'_>) {
-        self.outcome = (self.work)(table);
+        self.outcome = Some((self.work)(table));
     }
 
     fn settle(self: Box<Self>, committed: Result<(), Failure>) {
+        let outcome = match (self.outcome, committed) {
+            (Some(Ok(done)), Ok(())) => Ok(done),
+            // It may have been what the transaction was rolled back for.
+            (Some(Err(own)), _) => Err(own),
+            (_, Err(failure)) => Err(failure),
+            (None, Ok(())) => Err(Failure::Late),
+        };
         // Whoever is gone is not told.
-        let _ = self.reply.send(committed.and(self.outcome));
+        let _ = self.reply.send(outcome);
     }
 }

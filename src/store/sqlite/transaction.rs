@@ -2,7 +2,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{SendError, Sender},
     },
     time::{Duration, Instant},
@@ -142,24 +142,21 @@ impl Inner {
         self.commands.send(command)
     }
 
-    pub(super) fn renew(&self, lease: Duration) -> bool {
-        let mut valid_until = self
-            .valid_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let is_open = now < *valid_until;
-        if is_open {
-            *valid_until = now + lease;
-        }
-        is_open
+    /// Keeps it open for a lease from now, if it is open yet.
+    pub(super) fn renew(&self, lease: Duration) {
+        *self.valid_until() = Instant::now() + lease;
     }
 
+    /// Returns how long it stays open if nobody renews it.
     pub(super) fn left(&self) -> Duration {
+        let valid_until = *self.valid_until();
+        valid_until.saturating_duration_since(Instant::now())
+    }
+
+    fn valid_until(&self) -> MutexGuard<'_, Instant> {
         self.valid_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .saturating_duration_since(Instant::now())
     }
 }
 

@@ -51,12 +51,11 @@ impl Shared {
     }
 
     pub(super) fn renew_transaction(&self, claim: &Claim) -> Renewal {
-        let transaction = self.places.transaction(claim);
-        if transaction.is_some_and(|transaction| transaction.renew(claim.lease())) {
-            Renewal::Renewed
-        } else {
-            Renewal::Lost
-        }
+        let Some(transaction) = self.places.transaction(claim) else {
+            return Renewal::Lost;
+        };
+        transaction.renew(claim.lease());
+        Renewal::Renewed
     }
 
     pub(super) async fn complete_transaction(

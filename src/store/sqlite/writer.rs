@@ -60,7 +60,13 @@ impl Writer {
                     self.write(tasks);
                 }
                 Order::Transact(request) => {
-                    request.serve(&self.gate, self.table());
+                    let table = Table {
+                        connection: &self.connection,
+                        max_bytes: self.max_bytes,
+                    };
+                    request.serve(&self.gate, table, || {
+                        is_wanted(&self.orders, &mut self.ahead)
+                    });
                     gate::roll_back(&self.connection);
                 }
             }
@@ -143,6 +149,26 @@ impl Writer {
             max_bytes: self.max_bytes,
         }
     }
+}
+
+impl Order {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Write(task) => task.is_over(),
+            Self::Transact(request) => request.is_over(),
+        }
+    }
+}
+
+/// Says whether somebody else waits for the writer.
+fn is_wanted(orders: &Receiver<Order>, ahead: &mut Option<Order>) -> bool {
+    while ahead.as_ref().is_none_or(Order::is_over) {
+        let Ok(order) = orders.try_recv() else {
+            return false;
+        };
+        *ahead = Some(order);
+    }
+    true
 }
 
 impl Drop for Writer {

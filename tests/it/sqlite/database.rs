@@ -34,6 +34,11 @@ impl Database {
         self.directory.join("store.db")
     }
 
+    /// The write-ahead log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.directory.join("store.db-wal")
+    }
+
     pub(crate) async fn store(&self) -> SqliteStore {
         SqliteStore::open(self.path()).await.unwrap()
     }

@@ -201,10 +201,11 @@ impl Store for FaultyStore {
             Claimed::Acquired(acquired) => {
                 let state = self.state();
                 acquired.extensions = state.extensions.clone();
-                if state.effect_committed {
-                    acquired.effect_committed = acquired.attempt > 1;
-                    acquired.guard = Some(Guard::new(GUARD.into(), claim, acquired.fence));
-                }
+                // Whatever the store behind it hands out.
+                acquired.effect_committed = state.effect_committed && acquired.attempt > 1;
+                acquired.guard = state
+                    .effect_committed
+                    .then(|| Guard::new(GUARD.into(), claim, acquired.fence));
             }
             Claimed::Unknown {
                 effect_committed, ..
