@@ -47,7 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let url = given.unwrap_or_else(|| server.as_ref().expect("started").url());
         let bench = Bench::connect(&url).await?;
         bench.latency().await;
-        bench.throughput("a transfer of four statements", transfer).await;
+        bench
+            .throughput("a transfer of four statements", transfer)
+            .await;
         bench.throughput("a handler of one statement", note).await;
         Ok(())
     })
@@ -105,9 +107,15 @@ impl Bench {
         let [select, replay, insert, first] = times.map(|mut times| median(&mut times));
         println!("claimed, one caller, medians of {ROUNDS} rounds of {CALLS}");
         println!("  SELECT 1           {:>7.1} us", select * 1e6);
-        println!("  replay             {:>7.2} of it (bound: 1.4)", replay / select);
+        println!(
+            "  replay             {:>7.2} of it (bound: 1.4)",
+            replay / select
+        );
         println!("  INSERT of one row  {:>7.1} us", insert * 1e6);
-        println!("  first request      {:>7.2} of it (bound: 2.5)", first / insert);
+        println!(
+            "  first request      {:>7.2} of it (bound: 2.5)",
+            first / insert
+        );
     }
 
     async fn insert(&self, client: &Client) {
@@ -117,7 +125,9 @@ impl Bench {
     }
 
     async fn first(&self, claim: &Claim) {
-        let claimed = self.claimed.claim(claim, &FINGERPRINT, UnknownOutcome::Retry);
+        let claimed = self
+            .claimed
+            .claim(claim, &FINGERPRINT, UnknownOutcome::Retry);
         assert!(matches!(claimed.await, Ok(Claimed::Acquired(_))));
         let record = Bytes::from(vec![7; RECORD]);
         let kept = self.claimed.complete(claim, record, Effects::Keep).await;
@@ -127,7 +137,9 @@ impl Bench {
     async fn replay(&self, recorded: &Claim) {
         let (name, owner) = (*recorded.name(), OwnerToken::random());
         let again = Claim::new(name, owner, recorded.lease(), recorded.ttl());
-        let claimed = self.claimed.claim(&again, &FINGERPRINT, UnknownOutcome::Retry);
+        let claimed = self
+            .claimed
+            .claim(&again, &FINGERPRINT, UnknownOutcome::Retry);
         assert!(matches!(claimed.await, Ok(Claimed::Completed(_))));
     }
 
@@ -140,11 +152,15 @@ impl Bench {
         let (mut own, mut with_layer) = (0.0_f64, 0.0_f64);
         for _ in 0..5 {
             own = own.max(per_second(async || self.in_its_own(&handler).await).await);
-            with_layer = with_layer.max(per_second(async || self.in_the_layers(&handler).await).await);
+            with_layer =
+                with_layer.max(per_second(async || self.in_the_layers(&handler).await).await);
         }
         println!("{name}, {CALLERS} callers, best of five");
         println!("  in its own transaction {own:>7.0} a second");
-        println!("  in the layer's         {with_layer:>7.0}, {:.0} %", with_layer / own * 100.0);
+        println!(
+            "  in the layer's         {with_layer:>7.0}, {:.0} %",
+            with_layer / own * 100.0
+        );
     }
 
     async fn in_its_own<H, F>(&self, handler: &H)
@@ -201,10 +217,16 @@ impl Connection {
 async fn transfer(connection: Connection) {
     let (from, to) = {
         let mut rng = rand::rng();
-        (rng.random_range(1..ACCOUNTS), rng.random_range(1..=ACCOUNTS))
+        (
+            rng.random_range(1..ACCOUNTS),
+            rng.random_range(1..=ACCOUNTS),
+        )
     };
     // In one order, so that no two wait for each other.
-    let (from, to) = (from.min(to), if from == to { ACCOUNTS } else { from.max(to) });
+    let (from, to) = (
+        from.min(to),
+        if from == to { ACCOUNTS } else { from.max(to) },
+    );
     let amount = 1_i64;
     let withdraw = "UPDATE bench_accounts SET balance = balance - $2 WHERE id = $1";
     connection.run(withdraw, &[&from, &amount]).await;
