@@ -107,10 +107,10 @@ pub use self::{
 
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
-#[cfg(feature = "sqlite")]
-pub use self::store::SqliteStore;
 #[cfg(any(feature = "postgres", feature = "sqlx"))]
 pub use self::store::{PgTransaction, PostgresStore};
+#[cfg(feature = "sqlite")]
+pub use self::store::{SqliteStore, SqliteTransaction};
 
 // Every Rust block of the pages is a test.
 #[cfg(doctest)]

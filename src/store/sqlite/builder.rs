@@ -27,6 +27,7 @@ pub struct SqliteStoreBuilder {
     deadline: Duration,
     synchronous: Synchronous,
     max_bytes: Option<u64>,
+    transactional: bool,
 }
 
 impl SqliteStoreBuilder {
@@ -35,7 +36,18 @@ impl SqliteStoreBuilder {
             deadline: Duration::from_secs(2),
             synchronous: Synchronous::Full,
             max_bytes: None,
+            transactional: false,
         }
+    }
+
+    /// Has each claim open a transaction, which the handler finds as a
+    /// [`SqliteTransaction`](crate::SqliteTransaction): its writes and the record commit together.
+    /// See [`SqliteStore::transactional`].
+    ///
+    /// Default: claims are committed first, and the handler's writes are its own.
+    pub const fn transactional(mut self) -> Self {
+        self.transactional = true;
+        self
     }
 
     /// Sets how long an operation may take, the time included in which other processes, or other
@@ -144,7 +156,7 @@ impl SqliteStoreBuilder {
                 places,
                 guard: include_str!("guard.sql").into(),
             }),
-            transactional: false,
+            transactional: self.transactional,
         }
     }
 }
