@@ -10,7 +10,10 @@ mod cluster;
 #[cfg(feature = "testing")]
 mod conformance;
 mod connection;
+#[cfg(feature = "axum")]
+mod faults;
 mod operations;
+mod outages;
 mod replicas;
 mod sentinel;
 mod settings;

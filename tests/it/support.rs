@@ -15,7 +15,12 @@ pub(crate) mod faulty_store;
 pub(crate) mod log;
 #[cfg(all(unix, feature = "redis"))]
 #[allow(dead_code, reason = "each use is a test's own")]
+pub(crate) mod proxy;
+#[cfg(all(unix, feature = "redis"))]
+#[allow(dead_code, reason = "each use is a test's own")]
 pub(crate) mod redis;
+#[cfg(all(unix, feature = "redis"))]
+pub(crate) mod redis_proxy;
 pub(crate) mod scene;
 pub(crate) mod sockets;
 pub(crate) mod wire;
