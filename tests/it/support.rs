@@ -19,6 +19,8 @@ pub(crate) mod proxy;
 #[cfg(all(unix, feature = "redis"))]
 #[allow(dead_code, reason = "each use is a test's own")]
 pub(crate) mod redis;
+#[cfg(all(unix, feature = "axum", feature = "redis"))]
+pub(crate) mod redis_cluster;
 #[cfg(all(unix, feature = "redis"))]
 pub(crate) mod redis_proxy;
 pub(crate) mod scene;

@@ -62,6 +62,10 @@ impl Killer<'_> {
         let trouble = self.troubles.strike(&mut self.dice).await;
         match trouble {
             Trouble::None => return,
+            Trouble::Moved => {
+                deeds.toll.moves += 1;
+                return;
+            }
             Trouble::Away => deeds.toll.restarts += 1,
             Trouble::Lost => {
                 deeds.toll.losses += 1;

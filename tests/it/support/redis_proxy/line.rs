@@ -154,7 +154,7 @@ async fn answers(
             Some(Due::Spoilt(Fault::Lose)) => {}
             Some(Due::Spoilt(Fault::Swap)) if kept_back.is_none() => kept_back = Some(answer),
             Some(Due::Spoilt(fault)) if fault != Fault::Swap => {
-                spoil(fault, &answer, &mut client).await?
+                spoil(fault, &answer, &mut client).await?;
             }
             _ => {
                 client.write_all(&answer).await?;
