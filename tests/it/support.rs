@@ -11,6 +11,8 @@ pub(crate) mod bodies;
 pub(crate) mod campaign;
 pub(crate) mod examples;
 pub(crate) mod faulty_store;
+#[cfg(unix)]
+pub(crate) mod leash;
 #[cfg(feature = "tracing")]
 pub(crate) mod log;
 #[cfg(all(unix, feature = "redis"))]

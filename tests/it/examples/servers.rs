@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::support::{
     examples::{Serving, run},
-    sockets::{Answer, Version, keyed},
+    sockets::{Answer, Client, Version, keyed},
 };
 
 const BOTH: [Version; 2] = [Version::Http1, Version::Http2];
@@ -104,4 +104,30 @@ async fn a_server_without_its_address_says_so_and_ends_with_2() {
             );
         }
     }
+}
+
+#[cfg(all(unix, feature = "redis"))]
+#[tokio::test]
+async fn redis_has_one_key_answered_by_two_servers() {
+    let server = crate::support::redis::RedisServer::durable();
+    let mut first = Serving::start("redis", &[&server.url()]).await;
+    let second = first.line().await;
+    let second = second.strip_prefix("listening on http://").unwrap();
+    let second = second.parse().unwrap();
+    let pay = || {
+        send(
+            Request::post("/pay").header("idempotency-key", "order-17"),
+            "",
+        )
+    };
+    let paid = first.connect(Version::Http1).await.send(pay()).await;
+    let again = Client::connect(second, Version::Http1).await;
+    let again = { again }.send(pay()).await;
+    assert_eq!(paid.status, 200);
+    assert!(paid.text().starts_with("paid, id "));
+    assert_eq!(paid.body, again.body);
+    assert_eq!([&paid, &again].map(Answer::is_replayed), [false, true]);
+
+    let output = run("redis", &["redis://127.0.0.1:1"]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }

@@ -155,6 +155,24 @@ async fn scene(port: u16, operation: Operation, fault: Fault, times: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_answers_were_lost_is_released_long_before_its_lease() {
+    let server = RedisServer::durable();
+    let proxy = RedisProxy::start(server.port).await;
+    let store = RedisStore::connect(&proxy.url()).await.unwrap();
+    let probe = Probe::default();
+    let layer = IdempotencyLayer::new(store).lease(Duration::from_secs(600));
+    let app = Router::new().route("/", post(handle)).layer(layer);
+    let app = app.with_state((Operation::Claim, probe.clone()));
+    // Sooner than that, a connection that breaks is not replaced at once.
+    sleep(ms(600)).await;
+    proxy.plan(Fault::CutAfter, 2, |words| Operation::Claim.is(words));
+    assert_eq!(ask(&app, "one").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(proxy.left(), 0, "the server answered, and nobody heard it");
+    let answer = timeout(LEASE + SLACK, ask_until_answered(&app, "one")).await;
+    assert_eq!(answer.expect("the key is free"), "run 1 of one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_fault_of_any_operation_runs_a_handler_twice_or_answers_wrongly_or_holds_a_key() {
     let server = RedisServer::durable();
     let port = server.port;

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use redis::sentinel::{SentinelClient, SentinelServerType};
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use tower_idempotency::{RedisStore, Store, store::Renewal};
 
 use super::claims::{acquire, assert_acquired, assert_record, complete, fresh, rival, until_ok};
@@ -81,9 +81,18 @@ impl Watched {
     }
 
     async fn store(&self) -> RedisStore {
+        self.store_as(None).await
+    }
+
+    pub(super) const fn master(&self) -> &RedisServer {
+        &self.master
+    }
+
+    /// Makes a store that is another user than the default one to the master.
+    pub(super) async fn store_as(&self, user: Option<SentinelNodeConnectionInfo>) -> RedisStore {
         let urls = self.sentinels.iter().map(RedisServer::url).collect();
         let kind = SentinelServerType::Master;
-        let client = SentinelClient::build(urls, "main", None, kind).unwrap();
+        let client = SentinelClient::build(urls, "main", user, kind).unwrap();
         RedisStore::builder()
             .connect_sentinel(client)
             .await
