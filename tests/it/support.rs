@@ -23,7 +23,7 @@ pub(crate) mod proxy;
 pub(crate) mod redis;
 #[cfg(all(unix, feature = "axum", feature = "redis"))]
 pub(crate) mod redis_cluster;
-#[cfg(all(unix, feature = "redis"))]
+#[cfg(all(unix, feature = "axum", feature = "redis"))]
 pub(crate) mod redis_proxy;
 pub(crate) mod scene;
 pub(crate) mod sockets;

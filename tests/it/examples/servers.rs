@@ -115,14 +115,12 @@ async fn redis_has_one_key_answered_by_two_servers() {
     let second = second.strip_prefix("listening on http://").unwrap();
     let second = second.parse().unwrap();
     let pay = || {
-        send(
-            Request::post("/pay").header("idempotency-key", "order-17"),
-            "",
-        )
+        let request = Request::post("/pay").header("idempotency-key", "order-17");
+        send(request.header("host", "shop.example"), "")
     };
     let paid = first.connect(Version::Http1).await.send(pay()).await;
-    let again = Client::connect(second, Version::Http1).await;
-    let again = { again }.send(pay()).await;
+    let mut other = Client::connect(second, Version::Http1).await;
+    let again = other.send(pay()).await;
     assert_eq!(paid.status, 200);
     assert!(paid.text().starts_with("paid, id "));
     assert_eq!(paid.body, again.body);
