@@ -188,7 +188,13 @@ impl<'a, S: Store> Run<'a, S> {
             events::superseded(self.claim.name());
             return Err(Rejection::Superseded);
         }
-        match settlement.apply(&*self.shared.store, self.claim).await {
+        let mut settled = settlement.apply(&*self.shared.store, self.claim).await;
+        // A process that stood still until its lease had passed may have lost the call with it, as
+        // too late, and the key too: another call tells.
+        if settled.is_err() && renewing.lease().has_lapsed() {
+            settled = settlement.apply(&*self.shared.store, self.claim).await;
+        }
+        match settled {
             Ok(Completion::Superseded) => {
                 events::superseded(self.claim.name());
                 Err(Rejection::Superseded)
