@@ -165,6 +165,20 @@ impl<'a, S: Store> Run<'a, S> {
         }))
     }
 
+    /// Makes the settlement of an answer whose own was taken.
+    ///
+    /// `answer` is not changed: it is `&mut` so that nobody's body need be `Sync`.
+    pub(crate) fn settlement_again<B: Body>(&self, answer: &mut Answer<B>) -> Settlement {
+        match answer.settlement {
+            Settlement::Complete(_, effects) => {
+                let record = self.record(&answer.parts, answer.body.whole());
+                Settlement::Complete(record, effects)
+            }
+            Settlement::Release => Settlement::Release,
+            Settlement::Abandon => Settlement::Abandon,
+        }
+    }
+
     fn record(&self, parts: &response::Parts, whole: Option<&Buffered>) -> Bytes {
         if whole.is_none() {
             events::body_omitted(self.claim.name());
@@ -174,7 +188,14 @@ impl<'a, S: Store> Run<'a, S> {
     }
 
     /// Settles the claim, or leaves that to a task while the client gets its answer.
-    pub(crate) async fn settle(&mut self, settlement: Settlement) -> Result<(), Rejection> {
+    ///
+    /// `again` makes the settlement once more, for a store that fails: a record of which a copy is
+    /// kept for that takes an allocation and 32 bytes more, for as long as the store keeps it.
+    pub(crate) async fn settle(
+        &mut self,
+        settlement: Settlement,
+        again: impl FnOnce(&Self) -> Settlement,
+    ) -> Result<(), Rejection> {
         let Some((permit, Some(renewing))) = self.held.take() else {
             self.shared.clean_up(*self.claim, settlement, None);
             return Ok(());
@@ -193,6 +214,7 @@ impl<'a, S: Store> Run<'a, S> {
             Ok(Completion::Undone) => Err(Rejection::StoreUnavailable),
             Ok(Completion::Kept) => Ok(()),
             Err(_) => {
+                let settlement = again(self);
                 self.settle_later(settlement, permit, renewing);
                 Ok(())
             }
@@ -251,9 +273,15 @@ impl<'a, S: Store> Run<'a, S> {
 }
 
 impl<B: Body> Answer<B> {
-    /// Takes out what the answer means for the key.
+    /// Takes out what the answer means for the key; its record is not left behind.
     pub(crate) fn take_settlement(&mut self) -> Settlement {
-        mem::replace(&mut self.settlement, Settlement::Abandon)
+        match &mut self.settlement {
+            Settlement::Complete(record, effects) => {
+                Settlement::Complete(mem::take(record), *effects)
+            }
+            Settlement::Release => Settlement::Release,
+            Settlement::Abandon => Settlement::Abandon,
+        }
     }
 }
 

@@ -26,15 +26,16 @@ impl Settlement {
         matches!(self, Self::Complete(..))
     }
 
+    /// Applies the settlement once. The store gets the record, and no copy is kept.
     pub(crate) async fn apply<S: Store>(
-        &self,
+        self,
         store: &S,
         claim: &Claim,
     ) -> Result<Completion, StoreError> {
         let (operation, settled) = match self {
             Self::Complete(record, effects) => (
                 "complete",
-                store.complete(claim, record.clone(), *effects).await,
+                store.complete(claim, record, effects).await,
             ),
             Self::Release => (
                 "release",
@@ -62,7 +63,7 @@ pub(crate) async fn keep_trying<S: Store>(
     const FIRST_PAUSE: Duration = Duration::from_millis(25);
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
     let mut pause = FIRST_PAUSE;
-    while settlement.apply(store, claim).await.is_err() {
+    while settlement.clone().apply(store, claim).await.is_err() {
         runtime::sleep(runtime::jittered(pause)).await;
         if Instant::now() >= until {
             return;
