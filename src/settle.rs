@@ -33,10 +33,9 @@ impl Settlement {
         claim: &Claim,
     ) -> Result<Completion, StoreError> {
         let (operation, settled) = match self {
-            Self::Complete(record, effects) => (
-                "complete",
-                store.complete(claim, record, effects).await,
-            ),
+            Self::Complete(record, effects) => {
+                ("complete", store.complete(claim, record, effects).await)
+            }
             Self::Release => (
                 "release",
                 store.release(claim).await.map(|()| Completion::Kept),

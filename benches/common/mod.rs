@@ -1,0 +1,8 @@
+//! What the benches share.
+
+#![allow(dead_code, reason = "each bench uses its part")]
+
+pub(crate) mod figure;
+pub(crate) mod rounds;
+pub(crate) mod router;
+pub(crate) mod variant;
