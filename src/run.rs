@@ -22,6 +22,7 @@ use crate::{
     settle::{Settlement, keep_trying},
     shared::Shared,
     store::{Acquired, Claim, Completion, Effects, Renewal, Store},
+    telemetry,
 };
 
 /// How a run may begin.
@@ -84,6 +85,7 @@ impl<'a, S: Store> Run<'a, S> {
         let ends = sent + self.shared.settings.max_execution;
         let renewing = self.shared.renewer.renew(*self.claim, sent, ends);
         self.held = self.held.map(|(permit, _)| (permit, Some(renewing)));
+        telemetry::runs(acquired.attempt);
         if acquired.attempt > 1 {
             events::took_over(self.claim.name(), acquired.attempt);
         }
@@ -198,6 +200,7 @@ impl<'a, S: Store> Run<'a, S> {
     ) -> Result<(), Rejection> {
         let Some((permit, Some(renewing))) = self.held.take() else {
             self.shared.clean_up(*self.claim, settlement, None);
+            telemetry::answered("degraded");
             return Ok(());
         };
         // The handler has ended: what a renewal finds from now on is no news to anyone.
@@ -206,14 +209,19 @@ impl<'a, S: Store> Run<'a, S> {
             events::superseded(self.claim.name());
             return Err(Rejection::Superseded);
         }
+        let outcome = settlement.outcome();
         match settlement.apply(&*self.shared.store, self.claim).await {
             Ok(Completion::Superseded) => {
                 events::superseded(self.claim.name());
                 Err(Rejection::Superseded)
             }
             Ok(Completion::Undone) => Err(Rejection::StoreUnavailable),
-            Ok(Completion::Kept) => Ok(()),
+            Ok(Completion::Kept) => {
+                telemetry::answered(outcome);
+                Ok(())
+            }
             Err(_) => {
+                telemetry::answered(outcome);
                 let settlement = again(self);
                 self.settle_later(settlement, permit, renewing);
                 Ok(())

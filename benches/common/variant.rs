@@ -14,7 +14,7 @@ use axum::{
 use http_body_util::BodyExt;
 use tokio::{runtime::Runtime, sync::Notify};
 use tower::ServiceExt;
-use tower_idempotency::{IdempotencyLayer, MemoryStore};
+use tower_idempotency::{IdempotencyLayer, MemoryStore, Store};
 
 use super::router;
 
@@ -48,7 +48,7 @@ pub(crate) fn charges() -> [Variant; 5] {
         Variant::charge("wrapped bodies", router::wrapping(), Key::None),
         Variant::charge("no key", kept(), Key::None),
         Variant::charge("first request", kept(), Key::Fresh),
-        Variant::charge("replay", kept(), Key::Same),
+        replaying("replay", layer()),
     ]
 }
 
@@ -72,6 +72,11 @@ pub(crate) fn refusals(runtime: &Runtime) -> [Variant; 2] {
     };
     let status = StatusCode::CONFLICT;
     [Variant { status, ..held }, mismatch]
+}
+
+/// Returns a router that replays one answer.
+pub(crate) fn replaying<S: Store>(name: &'static str, layer: IdempotencyLayer<S>) -> Variant {
+    Variant::charge(name, router::charging().layer(layer), Key::Same)
 }
 
 pub(crate) fn layer() -> IdempotencyLayer<MemoryStore> {

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+#[cfg(all(unix, feature = "axum"))]
+mod campaign;
 #[cfg(feature = "client")]
 mod client;
 mod docs;
@@ -9,6 +11,8 @@ mod docs;
 mod encryption;
 #[cfg(feature = "axum")]
 mod examples;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 #[cfg(feature = "axum")]
 mod readme;
 mod record;
@@ -16,9 +20,13 @@ mod record;
 mod redis;
 #[cfg(feature = "axum")]
 mod sockets;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "testing")]
 mod store_conformance;
 mod store_memory;
 mod support;
+#[cfg(all(feature = "axum", feature = "metrics", feature = "tracing"))]
+mod telemetry;
 #[cfg(feature = "axum")]
 mod wire;

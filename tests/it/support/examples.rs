@@ -52,7 +52,19 @@ fn examples() -> &'static Path {
 }
 
 fn command(name: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(examples().join(name));
+    program(examples().join(name), args)
+}
+
+/// Returns the directory that cargo builds in.
+#[cfg(all(unix, feature = "postgres"))]
+fn target() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let target = test.ancestors().nth(3).expect("TARGET/PROFILE/deps/test");
+    target.to_owned()
+}
+
+fn program(path: PathBuf, args: &[&str]) -> Command {
+    let mut command = Command::new(path);
     command.args(args).env_remove("RUST_BACKTRACE");
     command.stdin(Stdio::null()).kill_on_drop(true);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -75,7 +87,26 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts an example, which says where it listens.
     pub(crate) async fn start(name: &str, args: &[&str]) -> Self {
-        let mut process = command(name, args).spawn().unwrap();
+        Self::spawn(command(name, args), name).await
+    }
+
+    /// Starts an example that is a package of its own.
+    #[cfg(all(unix, feature = "postgres"))]
+    pub(crate) async fn start_package(name: &str, args: &[&str]) -> Self {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--package", name, "--manifest-path"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+            .arg("--target-dir")
+            .arg(target())
+            .output()
+            .await
+            .unwrap();
+        assert!(built.status.success(), "{built:?}");
+        Self::spawn(program(target().join("debug").join(name), args), name).await
+    }
+
+    async fn spawn(mut command: Command, name: &str) -> Self {
+        let mut process = command.spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = timeout(PATIENCE, output.next_line())
             .await
@@ -104,9 +135,21 @@ impl Serving {
 
     #[cfg(unix)]
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Sends a signal: `-STOP`, say.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.process.id().expect("it runs").to_string();
-        let killed = process::Command::new("kill").args(["-TERM", &id]).status();
-        assert!(killed.unwrap().success());
+        let sent = process::Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success(), "kill {signal} {id}");
+    }
+
+    /// Kills it, and returns once it is gone.
+    #[allow(dead_code, reason = "only a shared store outlives a server")]
+    pub(crate) async fn kill(&mut self) {
+        self.process.kill().await.unwrap();
     }
 
     /// Waits for its end.
