@@ -94,6 +94,8 @@ if [ "${1-}" = long ]; then
 fi
 cargo test --workspace --all-features --locked --lib --bins --examples --tests
 cargo test --workspace --all-features --locked --doc
+# With the default features: what observes requests allocates too.
+cargo test --locked --test allocations
 tests/getting_started.sh
 
 # What goes over the wire once more, on each store; the tests that pause time stay with the memory.
