@@ -65,7 +65,10 @@ async fn main() -> Result<(), lexopt::Error> {
                         for event in history.events {
                             println!("  {event:?}");
                         }
-                        println!("  again, where the machine does its part: --seed {}", seed - 1);
+                        println!(
+                            "  again, where the machine does its part: --seed {}",
+                            seed - 1
+                        );
                         std::process::exit(1);
                     }
                 }

@@ -63,7 +63,10 @@ impl Key {
                 Renewal::Lost => Answer::Lost,
             },
             Operation::Complete(_, number) => {
-                match store.complete(&claim, record(number), Effects::Keep).await? {
+                match store
+                    .complete(&claim, record(number), Effects::Keep)
+                    .await?
+                {
                     Completion::Kept => Answer::Kept,
                     Completion::Superseded => Answer::Superseded,
                     Completion::Undone => unreachable!("the store is not transactional"),
@@ -90,10 +93,12 @@ fn request_of(fingerprint: &Fingerprint) -> Request {
     fingerprint.as_bytes()[0]
 }
 
-/// Makes a record whose every byte tells whether it is whole.
+/// Makes a record, no text, whose every byte tells whether it is whole.
 fn record(number: u16) -> Bytes {
-    let len = 2 + usize::from(number % 97) * 2;
-    number.to_be_bytes().into_iter().cycle().take(len).collect()
+    let [high, low] = number.to_be_bytes();
+    [high, low, 0xff]
+        .repeat(1 + usize::from(number % 97))
+        .into()
 }
 
 /// Reads a record back: the largest number stands for one that is damaged.

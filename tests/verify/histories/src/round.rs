@@ -11,7 +11,11 @@ use std::{
 
 use fastrand::Rng;
 use table::{Event, History, Operation};
-use tokio::{sync::Barrier, task::JoinSet, time::{sleep, timeout}};
+use tokio::{
+    sync::Barrier,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tower_idempotency::{RecordName, Store};
 
 use crate::perform::Key;

@@ -25,7 +25,9 @@ pub struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// A client sends its request, and hangs up on its former one if that still runs.
-    Send { client: u8 },
+    Send {
+        client: u8,
+    },
     /// The store applies what an exchange asked.
     Apply(usize),
     /// It does so, and the network delivers the request a second time, later.
@@ -149,9 +151,7 @@ impl Model for Setting {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always(Self::KEPT, |_, state: &State| {
-                state.found.is_none()
-            }),
+            Property::always(Self::KEPT, |_, state: &State| state.found.is_none()),
             Property::sometimes(Self::REPLAYED, |_, state: &State| {
                 let replayed = |exchange: &Exchange| exchange.is_over() && exchange.run.is_none();
                 state.recorded.is_some() && state.exchanges.iter().any(replayed)

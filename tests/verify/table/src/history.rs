@@ -58,7 +58,10 @@ impl History {
                     .on_invoke(threads[index], self.events[index].operation)
                     .is_ok()
             };
-            assert!(well_formed, "every operation is called before it is answered");
+            assert!(
+                well_formed,
+                "every operation is called before it is answered"
+            );
         }
         tester.is_consistent()
     }
