@@ -1,0 +1,15 @@
+//! A seed repeats every step.
+
+#[test]
+fn the_same_seed_does_the_same_twice() {
+    for seed in 0..5 {
+        let first = seeds::play(seed);
+        assert!(first.events > 100, "{first:?}");
+        assert_eq!(first, seeds::play(seed), "seed {seed}");
+    }
+}
+
+#[test]
+fn another_seed_does_something_else() {
+    assert_ne!(seeds::play(1).trace, seeds::play(2).trace);
+}
