@@ -82,3 +82,6 @@ trap 'kill $redis; wait $redis || true; rm -rf "$scratch"' EXIT
 for _ in $(seq 100); do [ -S "$scratch/socket" ] && break || sleep 0.1; done
 echo 'the wire tests on Redis'
 WIRE_REDIS=unix://$scratch/socket cargo test --all-features --locked --test it wire::
+
+# A share of what tests/verify.sh does at length.
+tests/verify/quick.sh

@@ -3,7 +3,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Poll},
 };
@@ -17,6 +17,16 @@ use shuttle::{
 };
 use tower_idempotency::{IdempotencyContext, Outcome, RequestBody};
 use tower_service::Service;
+
+/// Whether the client of a request has left.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gone(Arc<AtomicBool>);
+
+impl Gone {
+    pub(crate) fn note(&self) {
+        self.0.store(true, SeqCst);
+    }
+}
 
 /// A handler that takes some steps, and counts itself.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +60,9 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Handler {
     }
 
     fn call(&mut self, request: Request<RequestBody<Full<Bytes>>>) -> Self::Future {
+        let gone: Option<&Gone> = request.extensions().get();
+        let is_gone = gone.is_some_and(|gone| gone.0.load(SeqCst));
+        assert!(!is_gone, "a handler starts whose client has left");
         let (counts, varies) = (Arc::clone(&self.counts), self.varies);
         Box::pin(async move {
             let context: &IdempotencyContext = request.extensions().get().expect("a keyed request");

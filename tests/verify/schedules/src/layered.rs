@@ -10,16 +10,19 @@ use shuttle::{
     rand::{Rng, thread_rng},
 };
 use tokio::time::Instant;
-use tower_idempotency::{Idempotency, IdempotencyLayer, MemoryStore};
+use tower_idempotency::{Idempotency, IdempotencyLayer};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::handler::Handler;
+use crate::{
+    handler::{Gone, Handler},
+    slow::Slow,
+};
 
-type Layered = Idempotency<Handler, MemoryStore>;
+type Layered = Idempotency<Handler, Slow>;
 
-fn layer() -> IdempotencyLayer<MemoryStore> {
-    IdempotencyLayer::new(MemoryStore::new())
+fn layer() -> IdempotencyLayer<Slow> {
+    IdempotencyLayer::new(Slow::default())
         .require_key()
         .lease(Duration::from_secs(10))
         .wait(Duration::from_secs(3600))
@@ -43,8 +46,11 @@ async fn send(mut service: Layered) -> Told {
 
 /// Sends a request and hangs up after some steps of it, or not.
 async fn send_and_hang_up(mut service: Layered) {
-    let patience = thread_rng().gen_range(0..6);
-    let mut response = pin!(service.call(request()));
+    let patience = thread_rng().gen_range(0..12);
+    let gone = Gone::default();
+    let mut request = request();
+    request.extensions_mut().insert(gone.clone());
+    let mut response = Box::pin(service.call(request));
     let mut steps = 0;
     poll_fn(|cx| {
         if steps == patience {
@@ -60,6 +66,8 @@ async fn send_and_hang_up(mut service: Layered) {
         }
     })
     .await;
+    drop(response);
+    gone.note();
 }
 
 /// Turns the clock until all is over, but not for so long: one that waits for more is lost, and

@@ -8,6 +8,7 @@ mod handler;
 mod layered;
 #[path = "../../histories/src/perform.rs"]
 mod perform;
+mod slow;
 mod stored;
 
 use std::{panic, time::Instant};
