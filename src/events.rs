@@ -2,7 +2,12 @@
 //!
 //! Without the feature `tracing` all of this is nothing.
 
-use crate::{record::InvalidRecord, record_name::RecordName, store::StoreError};
+use crate::{
+    record::InvalidRecord,
+    record_name::RecordName,
+    store::{StoreError, StoreErrorKind},
+    telemetry::count,
+};
 
 #[cfg(feature = "tracing")]
 macro_rules! event {
@@ -36,6 +41,12 @@ pub(crate) fn layered_twice(name: &RecordName) {
 }
 
 pub(crate) fn store_failed(operation: &'static str, name: &RecordName, error: &StoreError) {
+    let kind = match error.kind() {
+        StoreErrorKind::Unavailable => "unavailable",
+        StoreErrorKind::Full => "full",
+        StoreErrorKind::Corrupt => "corrupt",
+    };
+    count!("idempotency_store_errors_total", "operation" => operation, "kind" => kind);
     let source = std::error::Error::source(error)
         .map(ToString::to_string)
         .unwrap_or_default();
@@ -50,10 +61,12 @@ pub(crate) fn store_failed(operation: &'static str, name: &RecordName, error: &S
 }
 
 pub(crate) fn record_refused(name: &RecordName, reason: InvalidRecord) {
+    count!("idempotency_store_errors_total", "operation" => "claim", "kind" => "corrupt");
     event!(error, name, reason = %reason, "a stored record cannot be replayed");
 }
 
 pub(crate) fn took_over(name: &RecordName, attempt: u32) {
+    count!("idempotency_takeovers_total");
     event!(
         warn,
         name,
@@ -63,6 +76,7 @@ pub(crate) fn took_over(name: &RecordName, attempt: u32) {
 }
 
 pub(crate) fn lease_lost(name: &RecordName) {
+    count!("idempotency_leases_lost_total");
     event!(warn, name, "a running handler lost its lease");
 }
 
@@ -75,6 +89,7 @@ pub(crate) fn superseded(name: &RecordName) {
 }
 
 pub(crate) fn body_omitted(name: &RecordName) {
+    count!("idempotency_bodies_omitted_total");
     event!(
         debug,
         name,
@@ -132,3 +147,14 @@ mod redis {
 
 #[cfg(feature = "redis")]
 pub(crate) use self::redis::{redis_connected, redis_lost, redis_unsafe};
+
+/// What transactional stores tell.
+#[cfg(feature = "sqlite")]
+pub(crate) fn undone(name: &RecordName, error: &dyn std::error::Error) {
+    event!(
+        warn,
+        name,
+        error = %error,
+        "a handler's transaction was rolled back: it could not be committed"
+    );
+}

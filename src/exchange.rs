@@ -25,6 +25,7 @@ use crate::{
     settle::Settlement,
     shared::Shared,
     store::{Changed, Claim, Claimed, OwnerToken, Store, StoreErrorKind},
+    telemetry::{self, Stopwatch, Waited},
 };
 
 /// A keyed request on its way.
@@ -103,6 +104,7 @@ impl<S: Store> Exchange<S> {
         R: Body<Data = Bytes>,
     {
         async move {
+            telemetry::began(self.claim.name());
             let settings = &self.shared.settings;
             let grpc = is_grpc(&parts.headers);
             let refuse = |rejection| {
@@ -119,9 +121,13 @@ impl<S: Store> Exchange<S> {
             let (permit, start) = match self.take_turn(&mut inner, &fingerprint).await {
                 Ok(Turn::Run(permit, start)) => (permit, start),
                 Ok(Turn::Replay(record)) => {
-                    let replay = replay::replay(record, grpc)
-                        .map(|replay| replay.map(ResponseBody::buffered));
-                    return Ok(replay.unwrap_or_else(refuse));
+                    return Ok(match replay::replay(record, grpc) {
+                        Ok(replay) => {
+                            telemetry::answered("replayed");
+                            replay.map(ResponseBody::buffered)
+                        }
+                        Err(rejection) => refuse(rejection),
+                    });
                 }
                 Err(Stop::Rejected(rejection)) => return Ok(refuse(rejection)),
                 Err(Stop::Failed(error)) => return Err(error),
@@ -134,10 +140,12 @@ impl<S: Store> Exchange<S> {
                 return Ok(refuse(settled.err().unwrap_or(Rejection::InFlight)));
             }
             let request = Request::from_parts(parts, RequestBody::buffered(body));
+            let stopwatch = Stopwatch::start();
             let mut answered = match run.call(&mut inner, request, self.keyed.key) {
                 Ok(response) => catch_panic(run.read(response)).await,
                 Err(panic) => Err(panic),
             };
+            stopwatch.handler_ended();
             let settlement = match &mut answered {
                 Ok(Ok(answer)) => answer.take_settlement(),
                 Ok(Err(_)) | Err(_) => Settlement::Abandon,
@@ -181,6 +189,7 @@ impl<S: Store> Exchange<S> {
         I: Service<Q> + Clone,
     {
         let (deadline, _place) = self.shared.begin_waiting()?;
+        let _waited = Waited::start();
         loop {
             let earliest_next = Instant::now() + SHORTEST_PAUSE;
             // Listening begins before the claim, so that no change after it is missed.
@@ -215,11 +224,13 @@ impl<S: Store> Exchange<S> {
         let settings = &self.shared.settings;
         self.hang_up.outlive();
         let sent = Instant::now();
+        let stopwatch = Stopwatch::start();
         let claimed = self
             .shared
             .store
             .claim(&self.claim, fingerprint, settings.unknown_outcome)
             .await;
+        stopwatch.store_answered("claim");
         match claimed {
             Ok(Claimed::Acquired(acquired)) => {
                 // By our own clock, the lease of an answer this late may pass before it is renewed,

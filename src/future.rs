@@ -10,6 +10,8 @@ use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
+#[cfg(feature = "tracing")]
+use crate::telemetry;
 use crate::{
     body::{Buffered, ResponseBody},
     hang_up::HangUp,
@@ -69,6 +71,8 @@ impl<F, B: Body + 'static, E: 'static> ResponseFuture<F, B, E> {
             future: Some(Box::pin(future)),
             hang_up,
             home: None,
+            #[cfg(feature = "tracing")]
+            span: None,
         };
         Self {
             kind: Kind::Exchange { exchange },
@@ -117,25 +121,25 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 struct Detachable<T: 'static> {
     future: Option<BoxFuture<T>>,
     hang_up: Arc<HangUp>,
-    home: Option<Home>,
-}
-
-/// Where a future goes on.
-struct Home {
-    runtime: Handle,
+    /// Where it goes on.
+    home: Option<Handle>,
+    /// Made at the first poll, inside the caller's.
     #[cfg(feature = "tracing")]
-    span: tracing::Span,
+    span: Option<tracing::Span>,
 }
 
 impl<T: 'static> Detachable<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         // Taken out while it is polled, so that one that panics is at its end.
         let mut future = self.future.take().expect("polled after its end");
+        #[cfg(feature = "tracing")]
+        let _entered = self.span.get_or_insert_with(telemetry::span).enter();
         let polled = future.as_mut().poll(cx);
         if polled.is_pending() {
             self.future = Some(future);
             if self.home.is_none() {
-                self.home = Home::here();
+                // A drop may be anywhere, outside of every runtime too.
+                self.home = Handle::try_current().ok();
             }
         }
         polled
@@ -144,29 +148,23 @@ impl<T: 'static> Detachable<T> {
 
 impl<T: 'static> Drop for Detachable<T> {
     fn drop(&mut self) {
-        let (Some(future), Some(home)) = (self.future.take(), self.home.take()) else {
+        let Some(future) = self.future.take() else {
             return;
         };
-        if self.hang_up.note() {
-            home.finish(future);
-        }
-    }
-}
-
-impl Home {
-    /// Returns where the caller is. A drop may be anywhere, outside of every runtime too.
-    fn here() -> Option<Self> {
-        Some(Self {
-            runtime: Handle::try_current().ok()?,
-            #[cfg(feature = "tracing")]
-            span: tracing::Span::current(),
-        })
-    }
-
-    fn finish<T: 'static>(self, future: BoxFuture<T>) {
-        let work = async move { drop(future.await) };
         #[cfg(feature = "tracing")]
-        let work = tracing::Instrument::instrument(work, self.span);
-        runtime::spawn(&self.runtime, work);
+        let span = self.span.take().unwrap_or_else(tracing::Span::none);
+        match self.home.take() {
+            Some(home) if self.hang_up.note() => {
+                let work = async move { drop(future.await) };
+                #[cfg(feature = "tracing")]
+                let work = tracing::Instrument::instrument(work, span);
+                runtime::spawn(&home, work);
+            }
+            _ => {
+                #[cfg(feature = "tracing")]
+                let _entered = span.enter();
+                drop(future);
+            }
+        }
     }
 }

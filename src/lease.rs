@@ -12,6 +12,7 @@ use crate::{
     events,
     runtime::{self, Instant},
     store::{Claim, Renewal, Store},
+    telemetry::Stopwatch,
 };
 
 /// A lease under renewal, and what its handler is told of it.
@@ -98,8 +99,11 @@ impl Lease {
         let mut pause = self.claim.lease() / 20;
         loop {
             let sent = Instant::now();
+            let stopwatch = Stopwatch::start();
             let deadline = cmp::max(self.gives_up_at(), sent + self.claim.lease() / 3);
-            match runtime::timeout_at(deadline, store.renew(&self.claim)).await {
+            let renewed = runtime::timeout_at(deadline, store.renew(&self.claim)).await;
+            stopwatch.store_answered("renew");
+            match renewed {
                 Ok(Ok(Renewal::Renewed)) => {
                     *self.valid_until() = sent + self.claim.lease();
                     break;

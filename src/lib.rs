@@ -38,7 +38,10 @@
 //! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
 //! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster (Rust 1.88) | |
 //! | `redis-tls` | the same over TLS (rustls) | |
-//! | `tracing` | events: short digests, never a key, a scope, a credential or a body | |
+//! | `sqlite` | the store in a SQLite file, which is built in (Rust 1.89, or an older rusqlite) | |
+//! | `encryption` | records encrypted before they reach the store | |
+//! | `metrics` | counters, histograms and gauges, through the facade of that name | |
+//! | `tracing` | a span for each keyed request, and events: short digests, never a key, a scope, a credential or a body | |
 //! | `client` | retries: the policy and its layers for tower HTTP clients | |
 //! | `reqwest-012`, `reqwest-013` | `send_retry` on reqwest 0.12 and 0.13, with `client` | |
 //! | `testing` | the conformance suite for stores | |
@@ -77,6 +80,7 @@ mod settings;
 mod settle;
 mod shared;
 pub mod store;
+mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -101,7 +105,19 @@ pub use self::{
 
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use self::store::SqliteStore;
 
+// Every Rust block of the pages is a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/getting-started.md")]
+struct GettingStarted;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/handlers.md")]
+struct Handlers;
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../docs/writing-a-store.md")]
+struct WritingAStore;

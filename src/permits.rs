@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use crate::{
     rejection::Rejection,
     runtime::{Instant, timeout, timeout_at},
+    telemetry::change,
 };
 
 /// Bounds the keyed requests of a layer: hyper does not bound work that outlives its client.
@@ -32,6 +33,7 @@ pub(crate) struct Permit(Arc<Permits>);
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Release);
+        change!("idempotency_in_flight", -1.0);
         self.0.free.add_permits(1);
     }
 }
@@ -85,12 +87,14 @@ impl Permits {
     fn permit(self: &Arc<Self>, taken: SemaphorePermit<'_>) -> Permit {
         taken.forget();
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        change!("idempotency_in_flight", 1.0);
         Permit(Arc::clone(self))
     }
 
     /// Takes a place among those who wait for another request, if there is one.
     pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
         let place = Waiting(Arc::clone(self));
+        change!("idempotency_waiting", 1.0);
         (self.waiting.fetch_add(1, Ordering::Relaxed) < self.max_waiting).then_some(place)
     }
 
@@ -136,5 +140,6 @@ pub(crate) struct Waiting(Arc<Permits>);
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        change!("idempotency_waiting", -1.0);
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     settle::{Settlement, keep_trying},
     shared::Shared,
     store::{Acquired, Claim, Completion, Effects, Renewal, Store},
+    telemetry,
 };
 
 /// How a run may begin.
@@ -84,6 +85,7 @@ impl<'a, S: Store> Run<'a, S> {
         let ends = sent + self.shared.settings.max_execution;
         let renewing = self.shared.renewer.renew(*self.claim, sent, ends);
         self.held = self.held.map(|(permit, _)| (permit, Some(renewing)));
+        telemetry::runs(acquired.attempt);
         if acquired.attempt > 1 {
             events::took_over(self.claim.name(), acquired.attempt);
         }
@@ -177,6 +179,7 @@ impl<'a, S: Store> Run<'a, S> {
     pub(crate) async fn settle(&mut self, settlement: Settlement) -> Result<(), Rejection> {
         let Some((permit, Some(renewing))) = self.held.take() else {
             self.shared.clean_up(*self.claim, settlement, None);
+            telemetry::answered("degraded");
             return Ok(());
         };
         // The handler has ended: what a renewal finds from now on is no news to anyone.
@@ -191,8 +194,12 @@ impl<'a, S: Store> Run<'a, S> {
                 Err(Rejection::Superseded)
             }
             Ok(Completion::Undone) => Err(Rejection::StoreUnavailable),
-            Ok(Completion::Kept) => Ok(()),
+            Ok(Completion::Kept) => {
+                telemetry::answered(settlement.outcome());
+                Ok(())
+            }
             Err(_) => {
+                telemetry::answered(settlement.outcome());
                 self.settle_later(settlement, permit, renewing);
                 Ok(())
             }

@@ -9,6 +9,8 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+#[cfg(feature = "tracing")]
+use crate::telemetry;
 use crate::{
     body::{RequestBody, ResponseBody},
     exchange::Exchange,
@@ -71,6 +73,8 @@ where
                 ResponseFuture::exchange(exchange.answer(inner, parts, body), hang_up)
             }
             Err(rejection) => {
+                #[cfg(feature = "tracing")]
+                let _entered = telemetry::span().entered();
                 ResponseFuture::rejected(self.shared.reject(rejection, is_grpc(&parts.headers)))
             }
         }

@@ -8,6 +8,7 @@ use crate::{
     events,
     runtime::{self, Instant},
     store::{Claim, Completion, Effects, Store, StoreError},
+    telemetry::Stopwatch,
 };
 
 /// What becomes of a claim once its handler has ended.
@@ -26,11 +27,21 @@ impl Settlement {
         matches!(self, Self::Complete(..))
     }
 
+    /// Returns what is counted.
+    pub(crate) const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Complete(..) => "recorded",
+            Self::Release => "released",
+            Self::Abandon => "unknown",
+        }
+    }
+
     pub(crate) async fn apply<S: Store>(
         &self,
         store: &S,
         claim: &Claim,
     ) -> Result<Completion, StoreError> {
+        let stopwatch = Stopwatch::start();
         let (operation, settled) = match self {
             Self::Complete(record, effects) => (
                 "complete",
@@ -45,6 +56,7 @@ impl Settlement {
                 store.abandon(claim).await.map(|()| Completion::Kept),
             ),
         };
+        stopwatch.store_answered(operation);
         if let Err(error) = &settled {
             events::store_failed(operation, claim.name(), error);
         }

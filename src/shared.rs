@@ -13,6 +13,7 @@ use crate::{
     settings::Settings,
     settle::{Settlement, keep_trying},
     store::{Claim, Store},
+    telemetry,
 };
 
 /// What all services of one layer share.
@@ -53,6 +54,7 @@ impl<S: Store> Shared<S> {
 
     /// Answers a request that is not carried out.
     pub(crate) fn reject(&self, rejection: Rejection, grpc: bool) -> Response<Buffered> {
+        telemetry::refused(rejection.code());
         let mut response: Response<Bytes> = rejection.response(grpc, &self.settings.problem_base);
         if let Some(on_rejection) = &self.settings.on_rejection {
             on_rejection(&rejection, &mut response);

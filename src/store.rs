@@ -23,13 +23,26 @@ use bytes::Bytes;
 use crate::{fingerprint::Fingerprint, record_name::RecordName};
 
 mod claim;
+#[cfg(feature = "encryption")]
+mod encrypted;
+#[cfg(any(feature = "redis", feature = "sqlite"))]
+mod keys;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
+#[cfg(feature = "encryption")]
+pub use self::encrypted::{Encrypted, KeyRing};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     ConnectError, ConnectErrorKind, RedisStore, RedisStoreBuilder, UnsafeSettings,
+};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{
+    OpenError, OpenErrorKind, SqliteStore, SqliteStoreBuilder, SqliteTransaction, Synchronous,
+    TransactionError,
 };
 pub use crate::outcome::{Effects, UnknownOutcome};
 pub use claim::{Acquired, Claim, Claimed, Completion, OwnerToken, Renewal};

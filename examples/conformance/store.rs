@@ -14,10 +14,13 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>, String> {
     if let Some(opened) = open_redis(url).await {
         return opened.map_err(|error| format!("--store: {error}"));
     }
+    if let Some(opened) = open_sqlite(url).await {
+        return opened.map_err(|error| format!("--store: {error}"));
+    }
     // The rest of a URL may have a password in it.
     let scheme = url.split(':').next().unwrap_or_default();
     Err(format!(
-        "--store {scheme:?} is no store that this build knows (it knows: memory{REDIS})"
+        "--store {scheme:?} is no store that this build knows (it knows: memory{REDIS}{SQLITE})"
     ))
 }
 
@@ -67,5 +70,35 @@ async fn open_redis(url: &str) -> Option<Result<Arc<dyn Store>, String>> {
 #[cfg(not(feature = "redis"))]
 #[allow(clippy::unused_async, reason = "as with the feature")]
 async fn open_redis(_: &str) -> Option<Result<Arc<dyn Store>, String>> {
+    None
+}
+
+#[cfg(feature = "sqlite")]
+const SQLITE: &str = ", sqlite:PATH, sqlite+tx:PATH";
+#[cfg(not(feature = "sqlite"))]
+const SQLITE: &str = "";
+
+/// Opens a SQLite store, if the URL is for one; `sqlite+tx:` for the transactional mode.
+#[cfg(feature = "sqlite")]
+async fn open_sqlite(url: &str) -> Option<Result<Arc<dyn Store>, String>> {
+    use tower_idempotency::SqliteStore;
+
+    let (scheme, path) = url.split_once(':')?;
+    let opened = match scheme {
+        "sqlite" => SqliteStore::open(path).await,
+        "sqlite+tx" => SqliteStore::open(path)
+            .await
+            .map(SqliteStore::transactional),
+        _ => return None,
+    };
+    Some(match opened {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[allow(clippy::unused_async, reason = "as with the feature")]
+async fn open_sqlite(_: &str) -> Option<Result<Arc<dyn Store>, String>> {
     None
 }

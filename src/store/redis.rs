@@ -7,7 +7,6 @@ mod down;
 mod ear;
 mod foreign;
 mod key;
-mod keys;
 mod link;
 mod replicas;
 mod safety;

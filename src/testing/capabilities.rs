@@ -7,6 +7,7 @@ pub struct Capabilities {
     pub(super) wakes_other_clients: bool,
     pub(super) pace: Duration,
     pub(super) at_once: usize,
+    pub(super) holds_many: bool,
 }
 
 impl Capabilities {
@@ -19,6 +20,7 @@ impl Capabilities {
             wakes_other_clients: true,
             pace: Duration::from_millis(200),
             at_once: 24,
+            holds_many: true,
         }
     }
 
@@ -47,6 +49,15 @@ impl Capabilities {
     #[must_use]
     pub const fn pace(mut self, unit: Duration) -> Self {
         self.pace = unit;
+        self
+    }
+
+    /// Asks for no two claims that are held at the same time, of different names: a store whose
+    /// claim is the only transaction that writes can hold one. Checks run one after another.
+    #[must_use]
+    pub const fn one_claim_at_a_time(mut self) -> Self {
+        self.holds_many = false;
+        self.at_once = 1;
         self
     }
 

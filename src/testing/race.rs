@@ -89,7 +89,12 @@ fn one_acquired(rule: &str, fence: u32, answers: &[Answer]) -> Checked {
 /// stores that have passed all else.
 pub(super) async fn one_of_many_threads_acquires(subject: Subject) -> Checked {
     let rule = "of claims from many threads at once, one is acquired and the others are held";
-    let subjects: Arc<[Subject]> = (0..CLAIMS / THREADS).map(|_| subject.another()).collect();
+    let rounds = if subject.capabilities.holds_many {
+        CLAIMS / THREADS
+    } else {
+        1
+    };
+    let subjects: Arc<[Subject]> = (0..rounds).map(|_| subject.another()).collect();
     let arrived = Arc::new(AtomicUsize::new(0));
     let mut threads = JoinSet::new();
     for number in 0..THREADS {

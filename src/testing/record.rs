@@ -65,6 +65,9 @@ pub(super) async fn names_are_independent(subject: Subject) -> Checked {
     let [held, abandoned, released, completed] = [(); 4].map(|()| subject.another());
     let owner = Owner::random();
     let mut acquired = Vec::new();
+    if !subject.capabilities.holds_many {
+        return one_after_another(rule, [&abandoned, &released, &completed, &held], &owner).await;
+    }
     for subject in [&held, &abandoned, &released, &completed] {
         acquired.push(subject.claim(0, &owner).await);
     }
@@ -91,6 +94,44 @@ pub(super) async fn names_are_independent(subject: Subject) -> Checked {
         rule,
         Answer::Renewal(Renewal::Renewed),
         held.renew(1, &owner).await,
+    )
+}
+
+/// The same where only one name can be held: each of the others has ended before the next begins.
+async fn one_after_another(
+    rule: &str,
+    [abandoned, released, completed, held]: [&Subject; 4],
+    owner: &Owner,
+) -> Checked {
+    for (subject, expected) in [
+        (abandoned, Answer::Done),
+        (released, Answer::Done),
+        (completed, KEPT),
+    ] {
+        let acquired = subject.claim(0, owner).await;
+        expect(rule, &Answer::acquired(1), &acquired)?;
+        let ended = match &expected {
+            Answer::Done if subject.name == released.name => subject.release(1, owner).await,
+            Answer::Done => subject.abandon(1, owner).await,
+            _ => subject.complete(1, owner).await,
+        };
+        expect(rule, expected, ended)?;
+    }
+    for subject in [abandoned, released] {
+        expect(rule, Answer::acquired(1), subject.look(2).await)?;
+    }
+    let acquired = held.claim(0, owner).await;
+    expect(rule, &Answer::acquired(1), &acquired)?;
+    expect(rule, Answer::held(), held.look(2).await)?;
+    expect(
+        rule,
+        Answer::Completed(owner.record.clone()),
+        completed.look(2).await,
+    )?;
+    expect(
+        rule,
+        Answer::Renewal(Renewal::Renewed),
+        held.renew(1, owner).await,
     )
 }
 

@@ -2,8 +2,13 @@
 
 #[cfg(feature = "testing")]
 mod broken_stores;
+#[cfg(all(unix, feature = "axum"))]
+mod campaign;
 #[cfg(feature = "client")]
 mod client;
+mod docs;
+#[cfg(all(feature = "axum", feature = "encryption"))]
+mod encryption;
 #[cfg(feature = "axum")]
 mod examples;
 #[cfg(feature = "axum")]
@@ -13,9 +18,13 @@ mod record;
 mod redis;
 #[cfg(feature = "axum")]
 mod sockets;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "testing")]
 mod store_conformance;
 mod store_memory;
 mod support;
+#[cfg(all(feature = "axum", feature = "metrics", feature = "tracing"))]
+mod telemetry;
 #[cfg(feature = "axum")]
 mod wire;

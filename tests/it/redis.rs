@@ -1,8 +1,9 @@
 //! The Redis store, on servers of the tests' own.
 
 mod acl;
+#[cfg(feature = "axum")]
+mod campaign;
 mod cancelled;
-mod claims;
 #[cfg(feature = "testing")]
 mod cluster;
 #[cfg(feature = "testing")]
@@ -16,3 +17,5 @@ mod swapped;
 #[cfg(feature = "redis-tls")]
 mod tls;
 mod wakeups;
+
+use crate::support::claims;

@@ -1,12 +1,23 @@
 //! What the tests share.
 
-#[cfg(all(unix, feature = "redis"))]
+#[cfg(any(all(unix, feature = "redis"), feature = "sqlite"))]
 pub(crate) mod backing;
 pub(crate) mod bodies;
+#[cfg(all(unix, feature = "axum"))]
+#[allow(
+    dead_code,
+    reason = "a build without any shared store runs the oracle alone"
+)]
+pub(crate) mod campaign;
+#[cfg(any(all(unix, feature = "redis"), feature = "sqlite"))]
+#[allow(dead_code, reason = "each use is a test's own")]
+pub(crate) mod claims;
 pub(crate) mod examples;
 pub(crate) mod faulty_store;
 #[cfg(feature = "tracing")]
 pub(crate) mod log;
+#[cfg(feature = "metrics")]
+pub(crate) mod meter;
 #[cfg(all(unix, feature = "redis"))]
 #[allow(dead_code, reason = "each use is a test's own")]
 pub(crate) mod redis;

@@ -5,7 +5,10 @@ use std::{
 };
 
 use super::{clock::nanos, slot::Slot};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::{
+    store::{StoreError, StoreErrorKind},
+    telemetry::{change, count},
+};
 
 /// How much is held, and how much may be.
 pub(super) struct Bounds {
@@ -88,6 +91,7 @@ impl Bounds {
             self.entries.fetch_sub(1, Ordering::Relaxed);
             return Err(Full::Bytes(self.max_bytes.max));
         }
+        gauge(1, cost, 0);
         self.note_growth(entries, bytes);
         Ok(())
     }
@@ -96,12 +100,14 @@ impl Bounds {
     pub(super) fn add(&self, slot: &Slot) {
         let entries = self.entries.fetch_add(1, Ordering::Relaxed) + 1;
         let bytes = self.bytes.fetch_add(cost(slot), Ordering::Relaxed) + cost(slot);
+        gauge(1, cost(slot), 0);
         self.note_growth(entries, bytes);
     }
 
     pub(super) fn replace(&self, old: &Slot, new: &Slot) {
         self.bytes.fetch_sub(cost(old), Ordering::Relaxed);
         let bytes = self.bytes.fetch_add(cost(new), Ordering::Relaxed) + cost(new);
+        gauge(0, cost(new), cost(old));
         self.note_growth(self.entries(), bytes);
     }
 
@@ -109,6 +115,7 @@ impl Bounds {
     pub(super) fn remove(&self, slot: &Slot) -> bool {
         let bytes = self.bytes.fetch_sub(cost(slot), Ordering::Relaxed) - cost(slot);
         let entries = self.entries.fetch_sub(1, Ordering::Relaxed) - 1;
+        gauge(-1, 0, cost(slot));
         if self.nearly_full.load(Ordering::Relaxed)
             && entries < self.max_entries.low
             && bytes < self.max_bytes.low
@@ -131,6 +138,7 @@ impl Bounds {
     /// Counts a record that went early, and says so once a minute.
     pub(super) fn count_evicted(&self, now: u64) {
         let evicted = self.evicted.fetch_add(1, Ordering::Relaxed) + 1;
+        count!("idempotency_memory_evicted_total");
         let reported = self.eviction_reported.load(Ordering::Relaxed);
         let is_due = evicted == 1 || now.saturating_sub(reported) >= nanos(Duration::from_secs(60));
         if is_due
@@ -153,6 +161,32 @@ impl Bounds {
         {
             warn_nearly_full(entries, self.max_entries.max, bytes, self.max_bytes.max);
         }
+    }
+}
+
+/// Shows what all stores of the process hold together.
+fn gauge(entries: i8, more: usize, less: usize) {
+    if entries != 0 {
+        change!("idempotency_memory_entries", f64::from(entries));
+    }
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a record is shorter than 2^53 bytes"
+    )]
+    let bytes = more as f64 - less as f64;
+    change!("idempotency_memory_bytes", bytes);
+}
+
+/// What this store held is no longer held.
+impl Drop for Bounds {
+    fn drop(&mut self) {
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "memory is smaller than 2^53 bytes"
+        )]
+        let (entries, bytes) = (self.entries() as f64, self.bytes() as f64);
+        change!("idempotency_memory_entries", -entries);
+        change!("idempotency_memory_bytes", -bytes);
     }
 }
 

@@ -10,14 +10,14 @@ use super::{
     connect_error::{ConnectError, ConnectErrorKind},
     connector::{self, Connector},
     ear::{Ear, Source, hand_over},
-    keys::Keys,
+    key::Key,
     link::Link,
     replicas::Replicas,
     safety::{Findings, UnsafeSettings},
     server::Server,
     wakeups::Wakeups,
 };
-use crate::{events, runtime::Instant};
+use crate::{events, runtime::Instant, store::keys::Keys};
 
 /// Sets up a [`RedisStore`], and connects it.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ const CONNECTING: Duration = Duration::from_secs(1);
 /// What a store is made of, beside its settings.
 struct Parts {
     server: Server,
-    keys: Arc<Keys>,
+    keys: Arc<Keys<Key>>,
     ear: Option<Source>,
     replicas: Option<Arc<Connector>>,
 }

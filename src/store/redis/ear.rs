@@ -17,14 +17,15 @@ use redis::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{connector::Connector, key::Key, keys::Keys};
+use super::{connector::Connector, key::Key};
 use crate::runtime::{self, Instant};
+use crate::store::keys::Keys;
 
 /// Listens for changes of keys, on one connection for all of them.
 #[derive(Debug)]
 pub(super) struct Ear {
     source: Source,
-    keys: Arc<Keys>,
+    keys: Arc<Keys<Key>>,
     orders: Mutex<mpsc::UnboundedSender<Order>>,
 }
 
@@ -67,7 +68,7 @@ impl Drop for Listening {
 }
 
 impl Ear {
-    pub(super) fn new(source: Source, keys: Arc<Keys>) -> Self {
+    pub(super) fn new(source: Source, keys: Arc<Keys<Key>>) -> Self {
         // Nobody is at the other end yet: no task runs while nobody waits.
         let (orders, _) = mpsc::unbounded_channel();
         Self {
@@ -111,7 +112,7 @@ impl Ear {
 /// The task that listens. It alone subscribes, so that nothing overtakes anything.
 struct Listener {
     source: Source,
-    keys: Arc<Keys>,
+    keys: Arc<Keys<Key>>,
     orders: mpsc::UnboundedReceiver<Order>,
     /// How many watchers each key has; one that goes may meet the next that comes.
     listened: HashMap<Key, usize>,
@@ -203,7 +204,7 @@ impl Listener {
                     let Some(channel) = channel else {
                         return End::Broken;
                     };
-                    self.keys.wake(&channel);
+                    self.keys.wake(&channel[..]);
                 }
                 () = runtime::sleep(PING_EVERY) => {
                     if !line.is_alive().await {
@@ -333,11 +334,11 @@ impl Line {
 
 /// Makes what a cluster's connection calls with each message.
 pub(super) fn hand_over(
-    keys: Arc<Keys>,
+    keys: Arc<Keys<Key>>,
 ) -> impl Fn(PushInfo) -> Result<(), SendError> + Send + Sync + 'static {
     move |push| {
         match (push.kind, push.data.first()) {
-            (PushKind::SMessage, Some(Value::BulkString(channel))) => keys.wake(channel),
+            (PushKind::SMessage, Some(Value::BulkString(channel))) => keys.wake(&channel[..]),
             (PushKind::Disconnection, _) => keys.look_at_all(),
             _ => {}
         }

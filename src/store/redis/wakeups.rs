@@ -6,27 +6,26 @@ use tokio::sync::Notify;
 use super::{
     ear::Ear,
     key::Key,
-    keys::Keys,
     server::Server,
     value::{self, OWNER_END},
 };
 use crate::{
     runtime::{self, Instant},
-    store::{Changed, OwnerToken},
+    store::{Changed, OwnerToken, keys::Keys},
 };
 
 /// Wakes who waits for a key: the server pushes a message at every change, and one task for each
 /// key looks from time to time, in case a message was lost.
 #[derive(Debug)]
 pub(super) struct Wakeups {
-    keys: Arc<Keys>,
+    keys: Arc<Keys<Key>>,
     watching: Arc<Watching>,
 }
 
 /// What all watchers need.
 #[derive(Debug)]
 struct Watching {
-    keys: Arc<Keys>,
+    keys: Arc<Keys<Key>>,
     server: Arc<Server>,
     ear: Option<Ear>,
     deadline: Duration,
@@ -41,7 +40,7 @@ const POLLED_LAST: Duration = Duration::from_millis(500);
 
 impl Wakeups {
     pub(super) fn new(
-        keys: Arc<Keys>,
+        keys: Arc<Keys<Key>>,
         server: Arc<Server>,
         ear: Option<Ear>,
         deadline: Duration,

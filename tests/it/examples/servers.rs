@@ -105,3 +105,33 @@ async fn a_server_without_its_address_says_so_and_ends_with_2() {
         }
     }
 }
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn payments_on_sqlite_knows_a_payment_after_a_restart() {
+    let file = std::env::temp_dir().join(format!("payments-{}.db", Uuid::new_v4()));
+    let store = format!("sqlite:{}", file.display());
+    let mut ids = Vec::new();
+    for replayed in [false, true] {
+        let mut payments = Serving::start("payments", &["127.0.0.1:0", "--store", &store]).await;
+        let mut client = payments.connect(Version::Http1).await;
+        let answer = client.send(send(payment("order-17"), "")).await;
+        assert_eq!(answer.is_replayed(), replayed);
+        ids.push(payment_id(&answer));
+        payments.kill().await;
+    }
+    assert_eq!(ids[0], ids[1]);
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
+    }
+}
+
+#[tokio::test]
+async fn payments_says_which_store_it_does_not_know() {
+    for store in [&["--store"][..], &["--store", "nope:x"], &["--store", ""]] {
+        let output = run("payments", store).await;
+        assert_eq!(output.status.code(), Some(2), "{store:?}: {output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.starts_with("payments: --store "), "{error}");
+    }
+}

@@ -2,42 +2,60 @@ use std::{env, sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::OnceCell, time::Instant};
+#[cfg(feature = "redis")]
+use tower_idempotency::RedisStore;
+#[cfg(feature = "sqlite")]
+use tower_idempotency::SqliteStore;
 use tower_idempotency::{
-    Effects, Fingerprint, RecordName, RedisStore, Store, UnknownOutcome,
+    Effects, Fingerprint, RecordName, Store, UnknownOutcome,
     store::{Changed, Claim, Claimed, Completion, Renewal, StoreError},
 };
 use uuid::Uuid;
 
-/// A Redis store that connects when it is first asked, under a prefix of its own.
+/// The store that `WIRE_STORE` names, opened when it is first asked, with nothing in it.
 pub(crate) struct Backing {
     url: String,
-    prefix: String,
-    store: OnceCell<RedisStore>,
+    id: Uuid,
+    store: OnceCell<Arc<dyn Store>>,
 }
 
 impl Backing {
-    /// Makes one, where `WIRE_REDIS` has a URL. Redis knows nothing of paused time: tests that
-    /// pause it do without.
+    /// Makes one, where `WIRE_STORE` has a URL. Servers and files know nothing of paused time:
+    /// tests that pause it do without.
     pub(crate) fn of_environment() -> Option<Arc<Self>> {
-        let url = env::var("WIRE_REDIS").ok()?;
+        let url = env::var("WIRE_STORE").ok()?;
         (!is_time_paused()).then(|| {
             Arc::new(Self {
                 url,
-                prefix: format!("{}:", Uuid::new_v4()),
+                id: Uuid::new_v4(),
                 store: OnceCell::new(),
             })
         })
     }
 
-    async fn store(&self) -> &RedisStore {
-        let connect = || async {
-            let builder = RedisStore::builder().prefix(&self.prefix);
-            builder
-                .connect(&self.url)
-                .await
-                .expect("WIRE_REDIS answers")
-        };
-        self.store.get_or_init(connect).await
+    async fn store(&self) -> &Arc<dyn Store> {
+        self.store.get_or_init(|| self.open()).await
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        match self.url.split_once(':') {
+            #[cfg(feature = "redis")]
+            Some(("redis" | "unix", _)) => {
+                let builder = RedisStore::builder().prefix(format!("{}:", self.id));
+                Arc::new(
+                    builder
+                        .connect(&self.url)
+                        .await
+                        .expect("WIRE_STORE answers"),
+                )
+            }
+            #[cfg(feature = "sqlite")]
+            Some(("sqlite", directory)) => {
+                let path = format!("{directory}/{}.db", self.id);
+                Arc::new(SqliteStore::open(path).await.expect("WIRE_STORE is there"))
+            }
+            _ => panic!("WIRE_STORE is for a store that this build does not know"),
+        }
     }
 }
 

@@ -104,9 +104,21 @@ impl Serving {
 
     #[cfg(unix)]
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Sends a signal: `-STOP`, say.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.process.id().expect("it runs").to_string();
-        let killed = process::Command::new("kill").args(["-TERM", &id]).status();
-        assert!(killed.unwrap().success());
+        let sent = process::Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success(), "kill {signal} {id}");
+    }
+
+    /// Kills it, and returns once it is gone.
+    #[allow(dead_code, reason = "only a shared store outlives a server")]
+    pub(crate) async fn kill(&mut self) {
+        self.process.kill().await.unwrap();
     }
 
     /// Waits for its end.

@@ -69,12 +69,13 @@ pub(crate) const DOWN: Fault = Fault::Fails(StoreErrorKind::Unavailable);
 impl Default for FaultyStore {
     fn default() -> Self {
         let memory = MemoryStore::new();
-        #[cfg(all(unix, feature = "redis"))]
-        let redis = super::backing::Backing::of_environment().map(|redis| redis as Arc<dyn Store>);
-        #[cfg(not(all(unix, feature = "redis")))]
-        let redis = None;
+        #[cfg(any(all(unix, feature = "redis"), feature = "sqlite"))]
+        let backing =
+            super::backing::Backing::of_environment().map(|store| store as Arc<dyn Store>);
+        #[cfg(not(any(all(unix, feature = "redis"), feature = "sqlite")))]
+        let backing = None;
         Self {
-            backing: redis.unwrap_or_else(|| Arc::new(memory.clone())),
+            backing: backing.unwrap_or_else(|| Arc::new(memory.clone())),
             memory,
             state: Arc::default(),
         }
@@ -200,10 +201,11 @@ impl Store for FaultyStore {
             Claimed::Acquired(acquired) => {
                 let state = self.state();
                 acquired.extensions = state.extensions.clone();
-                if state.effect_committed {
-                    acquired.effect_committed = acquired.attempt > 1;
-                    acquired.guard = Some(Guard::new(GUARD.into(), claim, acquired.fence));
-                }
+                // Whatever the store behind it hands out.
+                acquired.effect_committed = state.effect_committed && acquired.attempt > 1;
+                acquired.guard = state
+                    .effect_committed
+                    .then(|| Guard::new(GUARD.into(), claim, acquired.fence));
             }
             Claimed::Unknown {
                 effect_committed, ..

@@ -9,10 +9,20 @@ use tracing::{
     span,
     subscriber::DefaultGuard,
 };
+use tracing_core::span::Current;
 
 /// Everything that this thread logs, at every level.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<String>>);
+pub(crate) struct Log {
+    text: Arc<Mutex<String>>,
+    spans: Arc<Mutex<Spans>>,
+}
+
+#[derive(Default)]
+struct Spans {
+    made: Vec<&'static Metadata<'static>>,
+    entered: Vec<span::Id>,
+}
 
 impl Log {
     /// Writes all down from now on, until the guards are dropped.
@@ -27,11 +37,16 @@ impl Log {
     }
 
     pub(crate) fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
+        self.text.lock().unwrap().clone()
+    }
+
+    fn metadata(&self, span: &span::Id) -> &'static Metadata<'static> {
+        let index = usize::try_from(span.into_u64()).unwrap() - 1;
+        self.spans.lock().unwrap().made[index]
     }
 
     fn write(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut Fields<'_>)) {
-        let mut text = self.0.lock().unwrap();
+        let mut text = self.text.lock().unwrap();
         write!(
             text,
             "{} {} {}",
@@ -60,11 +75,14 @@ impl Subscriber for Log {
 
     fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
         self.write(span.metadata(), |fields| span.record(fields));
-        span::Id::from_u64(1)
+        let mut spans = self.spans.lock().unwrap();
+        spans.made.push(span.metadata());
+        span::Id::from_u64(spans.made.len() as u64)
     }
 
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut Fields(&mut self.0.lock().unwrap()));
+    fn record(&self, span: &span::Id, values: &span::Record<'_>) {
+        let metadata = self.metadata(span);
+        self.write(metadata, |fields| values.record(fields));
     }
 
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
@@ -73,7 +91,20 @@ impl Subscriber for Log {
         self.write(event.metadata(), |fields| event.record(fields));
     }
 
-    fn enter(&self, _: &span::Id) {}
+    fn enter(&self, span: &span::Id) {
+        self.spans.lock().unwrap().entered.push(span.clone());
+    }
 
-    fn exit(&self, _: &span::Id) {}
+    fn exit(&self, span: &span::Id) {
+        let left = self.spans.lock().unwrap().entered.pop();
+        assert_eq!(left.as_ref(), Some(span));
+    }
+
+    fn current_span(&self) -> Current {
+        let entered = self.spans.lock().unwrap().entered.last().cloned();
+        entered.map_or_else(Current::none, |span| {
+            let metadata = self.metadata(&span);
+            Current::new(span, metadata)
+        })
+    }
 }

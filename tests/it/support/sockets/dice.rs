@@ -1,17 +1,37 @@
 use std::{env, ops::Range, time::Duration};
 
 /// Numbers from a seed, so that a failure can be repeated (`SOCKETS_SEED=N`).
+#[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 
 impl Dice {
     /// Takes a new seed, or that of the environment, and prints it: tests that fail show it.
     pub(crate) fn seeded() -> Self {
-        let seed = match env::var("SOCKETS_SEED") {
-            Ok(seed) => seed.parse().expect("SOCKETS_SEED is a whole number"),
+        Self::of("SOCKETS_SEED")
+    }
+
+    /// The same, from a variable of another name.
+    pub(crate) fn of(variable: &str) -> Self {
+        let seed = match env::var(variable) {
+            Ok(seed) => seed
+                .parse()
+                .unwrap_or_else(|_| panic!("{variable} is no whole number")),
             Err(_) => rand::random(),
         };
-        println!("SOCKETS_SEED={seed}");
+        println!("{variable}={seed}");
         Self(seed)
+    }
+
+    /// Dice of their own for one part of a test, whatever the other parts roll.
+    pub(crate) fn for_part(&self, part: u64) -> Self {
+        let mut dice = Self(self.0 ^ part.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        dice.roll(0..2);
+        dice
+    }
+
+    /// Says yes in so many of a hundred cases.
+    pub(crate) fn percent(&mut self, percent: u64) -> bool {
+        self.roll(0..100) < percent
     }
 
     /// Returns a number of a range (splitmix64).

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tower_idempotency::{
-    Effects, Fingerprint, RecordName, RedisStore, Store, UnknownOutcome,
+    Effects, Fingerprint, RecordName, Store, UnknownOutcome,
     store::{Claim, Claimed, Completion, OwnerToken, StoreError, StoreErrorKind},
 };
 use uuid::Uuid;
@@ -44,7 +44,7 @@ pub(crate) fn fingerprint() -> Fingerprint {
     Fingerprint::from_bytes([7; Fingerprint::LEN])
 }
 
-pub(crate) async fn acquire(store: &RedisStore, claim: &Claim) -> Result<Claimed, StoreError> {
+pub(crate) async fn acquire(store: &impl Store, claim: &Claim) -> Result<Claimed, StoreError> {
     store
         .claim(claim, &fingerprint(), UnknownOutcome::Retry)
         .await
@@ -79,7 +79,7 @@ pub(crate) fn assert_failed<T: std::fmt::Debug>(
 }
 
 pub(crate) async fn complete(
-    store: &RedisStore,
+    store: &impl Store,
     claim: &Claim,
     record: &'static [u8],
 ) -> Result<Completion, StoreError> {

@@ -1,5 +1,7 @@
 use std::{
+    borrow::Borrow,
     collections::HashMap,
+    hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,14 +13,12 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::key::Key;
-
 /// The keys that somebody in this process waits for.
-#[derive(Debug, Default)]
-pub(super) struct Keys {
+#[derive(Debug)]
+pub(super) struct Keys<K: Hash + Eq> {
     /// How many wait: zero, mostly, and a change then costs one load.
     waiting: AtomicUsize,
-    keys: Mutex<HashMap<Key, Watched>>,
+    keys: Mutex<HashMap<K, Watched>>,
 }
 
 /// A key, and all who wait for it. They share one `Notify`, which lives as long as any of them.
@@ -31,9 +31,9 @@ struct Watched {
     watcher: Option<JoinHandle<()>>,
 }
 
-impl Keys {
+impl<K: Clone + Hash + Eq> Keys<K> {
     /// Counts somebody in, who is told of every change from now on.
-    pub(super) fn wait(self: &Arc<Self>, key: &Key) -> (Waiting, OwnedNotified) {
+    pub(super) fn wait(self: &Arc<Self>, key: &K) -> (Waiting<K>, OwnedNotified) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let mut keys = self.lock();
         let watched = keys.entry(key.clone()).or_insert_with(|| Watched {
@@ -51,7 +51,10 @@ impl Keys {
         (waiting, changed)
     }
 
-    pub(super) fn wake(&self, key: &[u8]) {
+    pub(super) fn wake<Q: ?Sized + Hash + Eq>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
@@ -65,25 +68,37 @@ impl Keys {
     }
 
     /// Has every watcher look: messages may have been missed.
+    #[cfg(feature = "redis")]
     pub(super) fn look_at_all(&self) {
         for watched in self.lock().values() {
             watched.look.notify_one();
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Watched>> {
+impl<K: Hash + Eq> Keys<K> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Watched>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq> Default for Keys<K> {
+    fn default() -> Self {
+        Self {
+            waiting: AtomicUsize::default(),
+            keys: Mutex::default(),
+        }
     }
 }
 
 /// Keeps somebody counted who waits for a key.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    keys: Arc<Keys>,
-    key: Key,
+pub(super) struct Waiting<K: Hash + Eq> {
+    keys: Arc<Keys<K>>,
+    key: K,
 }
 
-impl Waiting {
+impl<K: Clone + Hash + Eq> Waiting<K> {
     /// Has the key watched, by one task for all who wait for it.
     pub(super) fn watch(&self, start: impl FnOnce(Arc<Notify>) -> JoinHandle<()>) {
         let mut keys = self.keys.lock();
@@ -95,7 +110,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl<K: Hash + Eq> Drop for Waiting<K> {
     fn drop(&mut self) {
         let mut keys = self.keys.lock();
         if let Some(watched) = keys.get_mut(&self.key) {

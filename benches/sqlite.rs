@@ -1,0 +1,311 @@
+//! What the store in a SQLite file costs.
+//!
+//! ```sh
+//! cargo bench --features sqlite --bench sqlite [-- DIRECTORY]
+//! ```
+//!
+//! The directory is on the disk that is measured; the default is the system's for temporary files.
+
+mod common;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use rusqlite::{Connection, params};
+use tokio::{sync::oneshot, task::JoinSet};
+use tower_idempotency::{
+    Effects, Fingerprint, IdempotencyLayer, MemoryStore, RecordName, SqliteStore, Store,
+    UnknownOutcome,
+    store::{Claim, Claimed, OwnerToken},
+};
+use uuid::Uuid;
+
+use self::common::Variant;
+
+/// The length of the record of a JSON response of 300 bytes.
+const RECORD: usize = 423;
+const CALLERS: usize = 64;
+const ROUNDS: usize = 5;
+const TIME: Duration = Duration::from_secs(2);
+const MANY: u64 = 1_000_000;
+
+fn main() {
+    let directory = env::args().skip(1).find(|arg| !arg.starts_with("--"));
+    let directory = directory.map_or_else(env::temp_dir, PathBuf::from);
+    let directory = directory.join(format!("tower-idempotency-bench-{}", Uuid::new_v4()));
+    fs::create_dir_all(&directory).expect("a directory");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        first_requests(&directory).await;
+        replays(&directory).await;
+        records(&directory).await;
+    });
+    drop(runtime);
+    fs::remove_dir_all(&directory).expect("a directory of our own");
+}
+
+/// First requests, beside transactions of one row that a thread commits together in the same way.
+async fn first_requests(directory: &Path) {
+    let store = SqliteStore::open(directory.join("first.db")).await;
+    let store = store.expect("a store");
+    let rows = Rows::start(directory.join("rows.db"));
+    println!("{CALLERS} callers, each commit synced, a second (median of {ROUNDS})");
+    let (mut firsts, mut inserts, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let insert = a_second(|| {
+            let rows = rows.clone();
+            async move { rows.insert().await }
+        });
+        let insert = insert.await;
+        let first = a_second(|| {
+            let store = store.clone();
+            async move { recorded(&store).await }
+        });
+        let first = first.await;
+        inserts.push(insert);
+        firsts.push(first);
+        ratios.push(first / insert);
+    }
+    println!("  one row           {:>8.0}", median(&mut inserts));
+    println!("  first request     {:>8.0}", median(&mut firsts));
+    println!("  ratio             {:>8.2}", median(&mut ratios));
+}
+
+/// Replays through the layer, beside those of the memory store.
+async fn replays(directory: &Path) {
+    let store = SqliteStore::open(directory.join("replays.db")).await;
+    let memory = common::replaying("memory", IdempotencyLayer::new(MemoryStore::new()));
+    let sqlite = common::replaying("sqlite", IdempotencyLayer::new(store.expect("a store")));
+    let (memory, sqlite) = (Arc::new(memory), Arc::new(sqlite));
+    println!("replays through the layer, microseconds each (median of {ROUNDS})");
+    for callers in [1, CALLERS] {
+        let (mut memories, mut sqlites, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let of_memory = replay_micros(&memory, callers).await;
+            let of_sqlite = replay_micros(&sqlite, callers).await;
+            memories.push(of_memory);
+            sqlites.push(of_sqlite);
+            ratios.push(of_sqlite / of_memory);
+        }
+        println!("  {callers} callers");
+        println!("    memory          {:>8.1}", median(&mut memories));
+        println!("    SQLite          {:>8.1}", median(&mut sqlites));
+        println!("    ratio           {:>8.2}", median(&mut ratios));
+    }
+}
+
+async fn replay_micros(variant: &Arc<Variant>, callers: usize) -> f64 {
+    const CALLS: u32 = 2000;
+    variant.send(variant.request()).await;
+    let start = Instant::now();
+    let mut all = JoinSet::new();
+    for _ in 0..callers {
+        let variant = Arc::clone(variant);
+        all.spawn(async move {
+            for _ in 0..CALLS {
+                variant.send(variant.request()).await;
+            }
+        });
+    }
+    all.join_all().await;
+    let calls = f64::from(CALLS) * f64::from(u32::try_from(callers).expect("few"));
+    start.elapsed().as_secs_f64() * 1e6 / calls
+}
+
+/// Claims among few records and among many.
+async fn records(directory: &Path) {
+    println!("claims of {CALLERS} callers, milliseconds");
+    let mut worst = Vec::new();
+    for count in [1000, MANY] {
+        let path = directory.join(format!("records-{count}.db"));
+        drop(SqliteStore::open(&path).await.expect("a store"));
+        fill(&path, count);
+        let store = SqliteStore::open(&path).await.expect("a store");
+        let mut times = claim_times(&store).await;
+        times.sort_by(f64::total_cmp);
+        let [half, most] = [0.5, 0.99].map(|part| quantile(&times, part));
+        println!("  {count:>8} records    p50 {half:>6.2}    p99 {most:>6.2}");
+        worst.push(most);
+    }
+    println!("  ratio of p99      {:>8.2}", worst[1] / worst[0]);
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "some thousand"
+)]
+fn quantile(sorted: &[f64], part: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * part) as usize]
+}
+
+async fn claim_times(store: &SqliteStore) -> Vec<f64> {
+    let mut callers = JoinSet::new();
+    let start = Instant::now();
+    for _ in 0..CALLERS {
+        let store = store.clone();
+        callers.spawn(async move {
+            let mut times = Vec::new();
+            while start.elapsed() < TIME * 4 {
+                let sent = Instant::now();
+                claim(&store, &fresh()).await;
+                times.push(sent.elapsed().as_secs_f64() * 1e3);
+            }
+            times
+        });
+    }
+    callers.join_all().await.concat()
+}
+
+/// Puts records of as many names into a file.
+fn fill(path: &Path, count: u64) {
+    let mut connection = Connection::open(path).expect("a file");
+    let transaction = connection.transaction().expect("a transaction");
+    {
+        let mut insert = transaction
+            .prepare(
+                "INSERT INTO tower_idempotency (name, state, owner, fence, attempt, fingerprint,
+                   deadline, lease, expires, record)
+                 VALUES (?1, 2, ?2, 1, 1, x'', 0, 10000,
+                   (unixepoch() + 86400) * 1000 + ?3, ?4)",
+            )
+            .expect("the store's table");
+        let record = vec![7; RECORD];
+        for number in 0..count {
+            let claim = fresh();
+            let number = i64::try_from(number).expect("few");
+            insert
+                .execute(params![
+                    claim.name().as_bytes(),
+                    claim.owner().as_bytes(),
+                    number,
+                    record
+                ])
+                .expect("a row");
+        }
+    }
+    transaction.commit().expect("a commit");
+}
+
+/// How often callers do something in a second.
+async fn a_second<F>(call: impl Fn() -> F + Clone + Send + 'static) -> f64
+where
+    F: Future<Output = ()> + Send,
+{
+    let mut callers = JoinSet::new();
+    let start = Instant::now();
+    for _ in 0..CALLERS {
+        let call = call.clone();
+        callers.spawn(async move {
+            let mut calls = 0_u32;
+            while start.elapsed() < TIME {
+                call().await;
+                calls += 1;
+            }
+            calls
+        });
+    }
+    let calls: u32 = callers.join_all().await.into_iter().sum();
+    f64::from(calls) / start.elapsed().as_secs_f64()
+}
+
+async fn claim(store: &SqliteStore, claim: &Claim) {
+    let fingerprint = Fingerprint::from_bytes([1; Fingerprint::LEN]);
+    let claimed = store.claim(claim, &fingerprint, UnknownOutcome::Retry);
+    let claimed = claimed.await.expect("an answer");
+    assert!(matches!(claimed, Claimed::Acquired(_)));
+}
+
+/// Claims and completes, as a first request does.
+async fn recorded(store: &SqliteStore) {
+    let of = fresh();
+    claim(store, &of).await;
+    let record = Bytes::from(vec![7; RECORD]);
+    let completed = store.complete(&of, record, Effects::Keep);
+    completed.await.expect("an answer");
+}
+
+fn fresh() -> Claim {
+    static RUN: LazyLock<Uuid> = LazyLock::new(Uuid::new_v4);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let next = NEXT
+        .fetch_add(1, Ordering::Relaxed)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut name = [0; RecordName::LEN];
+    name[..8].copy_from_slice(&next.to_be_bytes());
+    name[16..].copy_from_slice(RUN.as_bytes());
+    let minute = Duration::from_secs(60);
+    Claim::new(
+        RecordName::from_bytes(name),
+        OwnerToken::random(),
+        minute / 6,
+        minute,
+    )
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// A thread that inserts rows, those together that came together.
+#[derive(Clone)]
+struct Rows(mpsc::Sender<Row>);
+
+struct Row {
+    name: [u8; 32],
+    reply: oneshot::Sender<()>,
+}
+
+impl Rows {
+    fn start(path: PathBuf) -> Self {
+        let (sender, rows) = mpsc::channel::<Row>();
+        thread::spawn(move || {
+            let connection = Connection::open(path).expect("a file");
+            connection
+                .execute_batch(
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                     CREATE TABLE rows (id INTEGER PRIMARY KEY, name BLOB UNIQUE, record BLOB)",
+                )
+                .expect("a table");
+            let record = vec![7; RECORD];
+            while let Ok(first) = rows.recv() {
+                let all: Vec<_> = [first].into_iter().chain(rows.try_iter()).collect();
+                connection.execute_batch("BEGIN IMMEDIATE").expect("begun");
+                for row in &all {
+                    connection
+                        .prepare_cached("INSERT INTO rows (name, record) VALUES (?1, ?2)")
+                        .and_then(|mut insert| insert.execute(params![row.name, record]))
+                        .expect("a row");
+                }
+                connection.execute_batch("COMMIT").expect("a commit");
+                for row in all {
+                    let _ = row.reply.send(());
+                }
+            }
+        });
+        Self(sender)
+    }
+
+    async fn insert(&self) {
+        let (reply, inserted) = oneshot::channel();
+        let name = *fresh().name().as_bytes();
+        self.0.send(Row { name, reply }).expect("it runs");
+        inserted.await.expect("an answer");
+    }
+}

@@ -1,0 +1,32 @@
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use super::failure::Failure;
+
+/// How often SQLite tries again by itself while another process has a lock.
+const TRIES: u16 = 20;
+
+/// Begins a transaction that writes, once no other process has one.
+pub(super) fn begin(connection: &Connection, until: Instant) -> Result<(), Failure> {
+    loop {
+        let begun = connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(Failure::from);
+        match begun {
+            // It has waited for a while in there.
+            Err(failure) if failure.is_busy() && Instant::now() < until => {}
+            begun => return begun,
+        }
+    }
+}
+
+/// Waits on the thread of the connection, which is never one of a runtime.
+pub(super) fn wait_while_busy(tries: i32) -> bool {
+    let tries = u16::try_from(tries).unwrap_or(u16::MAX);
+    thread::sleep(Duration::from_micros(500) * u32::from(tries.min(6) + 1));
+    tries < TRIES
+}

@@ -1,0 +1,18 @@
+//! The SQLite store, on files of the tests' own.
+
+#[cfg(all(unix, feature = "axum"))]
+mod campaign;
+#[cfg(feature = "testing")]
+mod conformance;
+mod contention;
+mod database;
+mod files;
+#[cfg(feature = "axum")]
+mod kills;
+mod operations;
+mod power_cuts;
+#[cfg(feature = "axum")]
+mod shop;
+#[cfg(feature = "axum")]
+mod transactions;
+mod wal;

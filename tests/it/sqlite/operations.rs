@@ -1,0 +1,251 @@
+use std::time::Duration;
+
+use rusqlite::params;
+use tower_idempotency::{
+    Effects, Guard, SqliteStore, Store, UnknownOutcome,
+    store::{Acquired, Claim, Claimed, Completion, Renewal, StoreErrorKind},
+};
+
+use super::database::Database;
+use crate::support::claims::{
+    acquire, assert_acquired, assert_failed, assert_record, complete, fingerprint, fresh, rival,
+};
+
+async fn acquired(store: &SqliteStore, claim: &Claim) -> Acquired {
+    match acquire(store, claim).await.unwrap() {
+        Claimed::Acquired(acquired) => acquired,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs a guard in a transaction of the handler's own, and returns how many rows it hit.
+fn commit_under(database: &Database, guard: &Guard) -> usize {
+    let mut connection = database.connection();
+    let transaction = connection.transaction().unwrap();
+    let hit = transaction
+        .execute(
+            guard.sql(),
+            params![guard.name(), guard.owner(), guard.fence()],
+        )
+        .unwrap();
+    transaction.commit().unwrap();
+    hit
+}
+
+#[tokio::test]
+async fn a_claim_and_a_record_outlive_the_store() {
+    let database = Database::new();
+    let (running, done) = (fresh(), fresh());
+    {
+        let store = database.store().await;
+        assert_acquired(acquire(&store, &running).await, 1);
+        assert_acquired(acquire(&store, &done).await, 1);
+        complete(&store, &done, b"record").await.unwrap();
+    }
+    let store = database.store().await;
+    assert_record(acquire(&store, &done).await, b"record");
+    let held = acquire(&store, &rival(&running)).await.unwrap();
+    let Claimed::Held {
+        fingerprint: theirs,
+        left,
+    } = held
+    else {
+        panic!("{held:?}");
+    };
+    assert_eq!(theirs, Some(fingerprint()));
+    assert!(left.unwrap() > Duration::from_secs(5), "{left:?}");
+    assert_acquired(acquire(&store, &running).await, 1);
+}
+
+#[tokio::test]
+async fn a_guard_hits_while_its_claim_is_the_owner_and_then_no_more() {
+    let database = Database::new();
+    let store = database.store().await;
+    let first = Claim::new(
+        *fresh().name(),
+        *fresh().owner(),
+        Duration::from_millis(1),
+        Duration::from_secs(60),
+    );
+    let guard = acquired(&store, &first).await.guard.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let second = rival(&first);
+    let successor = acquired(&store, &second).await;
+    assert_eq!(successor.fence, 2);
+    assert!(!successor.effect_committed);
+    assert_eq!(commit_under(&database, &guard), 0, "it was taken over");
+    assert_eq!(commit_under(&database, &successor.guard.unwrap()), 1);
+}
+
+#[tokio::test]
+async fn whoever_comes_after_a_committed_effect_is_told() {
+    let database = Database::new();
+    let store = database.store().await;
+    let claim = fresh();
+    let guard = acquired(&store, &claim).await.guard.unwrap();
+    assert_eq!(commit_under(&database, &guard), 1);
+    // Also by a release: what is there is not forgotten.
+    store.release(&claim).await.unwrap();
+    let refused = store
+        .claim(&rival(&claim), &fingerprint(), UnknownOutcome::Refuse)
+        .await
+        .unwrap();
+    let Claimed::Unknown {
+        effect_committed, ..
+    } = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert!(effect_committed);
+    let next = rival(&claim);
+    let successor = acquired(&store, &next).await;
+    assert!(successor.effect_committed);
+    assert_eq!((successor.fence, successor.attempt), (2, 2));
+    // And so is whoever sends the claim again.
+    assert!(acquired(&store, &next).await.effect_committed);
+    complete(&store, &next, b"record").await.unwrap();
+    assert_record(acquire(&store, &rival(&claim)).await, b"record");
+}
+
+#[tokio::test]
+async fn a_new_claim_of_an_expired_name_knows_no_effect() {
+    let database = Database::new();
+    let store = database.store().await;
+    let claim = fresh();
+    let guard = acquired(&store, &claim).await.guard.unwrap();
+    assert_eq!(commit_under(&database, &guard), 1);
+    database
+        .connection()
+        .execute("UPDATE tower_idempotency SET expires = 1, deadline = 1", [])
+        .unwrap();
+    let next = acquired(&store, &rival(&claim)).await;
+    assert_eq!((next.fence, next.effect_committed), (1, false));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_makes_no_lease_longer() {
+    let database = Database::new();
+    let store = database.store().await;
+    let claim = fresh();
+    acquired(&store, &claim).await;
+    let hour = 3_600_000;
+    database
+        .connection()
+        .execute(
+            "UPDATE tower_idempotency SET deadline = deadline + ?1",
+            [hour],
+        )
+        .unwrap();
+    for _ in 0..2 {
+        let held = acquire(&store, &rival(&claim)).await.unwrap();
+        let Claimed::Held {
+            left: Some(left), ..
+        } = held
+        else {
+            panic!("{held:?}");
+        };
+        assert!(left <= claim.lease(), "{left:?}");
+    }
+    let left: i64 = database
+        .connection()
+        .query_row(
+            "SELECT deadline - CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM tower_idempotency",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert!(left <= 10_000, "the deadline itself is moved: {left}");
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_what_is_new_and_finishes_what_was_begun() {
+    let database = Database::new();
+    let store = SqliteStore::builder().max_bytes(200_000);
+    let store = store.open(database.path()).await.unwrap();
+    let (begun, done) = (fresh(), fresh());
+    acquired(&store, &begun).await;
+    acquired(&store, &done).await;
+    let record = vec![7; 100_000];
+    let completed = store.complete(&done, record.clone().into(), Effects::Keep);
+    assert_eq!(completed.await.unwrap(), Completion::Kept);
+    // Until the bound, and not one further.
+    let mut last = None;
+    for _ in 0..10_000 {
+        let claim = fresh();
+        let claimed = acquire(&store, &claim).await;
+        if claimed.is_err() {
+            assert_failed(claimed, StoreErrorKind::Full);
+            last = Some(claim);
+            break;
+        }
+    }
+    let refused = last.expect("it is full at some time");
+    let size = std::fs::metadata(database.path()).unwrap().len();
+    assert!(size < 400_000, "{size}");
+    assert_record(acquire(&store, &rival(&done)).await, &record);
+    assert_eq!(store.renew(&begun).await.unwrap(), Renewal::Renewed);
+    assert_eq!(
+        complete(&store, &begun, b"record").await.unwrap(),
+        Completion::Kept
+    );
+    // Room is made by what expires.
+    database
+        .connection()
+        .execute("DELETE FROM tower_idempotency WHERE state = 0", [])
+        .unwrap();
+    assert_acquired(acquire(&store, &refused).await, 1);
+}
+
+#[tokio::test]
+async fn what_has_expired_is_removed_and_its_room_given_back() {
+    let database = Database::new();
+    let store = database.store().await;
+    for _ in 0..60 {
+        let claim = Claim::new(
+            *fresh().name(),
+            *fresh().owner(),
+            Duration::from_millis(50),
+            Duration::from_millis(50),
+        );
+        acquired(&store, &claim).await;
+        let record = vec![7; 200_000];
+        store
+            .complete(&claim, record.into(), Effects::Keep)
+            .await
+            .unwrap();
+    }
+    let kept = fresh();
+    acquired(&store, &kept).await;
+    drop(store);
+    // The next store begins with a look.
+    let store = database.store().await;
+    let count = |sql: &str| -> i64 {
+        let connection = database.connection();
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let start = std::time::Instant::now();
+    while count("SELECT count(*) FROM tower_idempotency") > 1 || count("PRAGMA page_count") > 1500 {
+        assert!(start.elapsed() < Duration::from_secs(20), "still there");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_acquired(acquire(&store, &kept).await, 1);
+}
+
+#[tokio::test]
+async fn a_row_that_nobody_can_have_written_is_corrupt_and_runs_nothing() {
+    for damage in [
+        "state = 7",
+        "owner = x'00'",
+        "fingerprint = x'00'",
+        "fence = -1",
+    ] {
+        let database = Database::new();
+        let store = database.store().await;
+        let claim = fresh();
+        acquired(&store, &claim).await;
+        let sql = format!("UPDATE tower_idempotency SET {damage}");
+        database.connection().execute(&sql, []).unwrap();
+        let other = rival(&claim);
+        assert_failed(acquire(&store, &other).await, StoreErrorKind::Corrupt);
+    }
+}

@@ -1,0 +1,196 @@
+//! What must hold, whatever is killed.
+
+use std::{
+    cmp::min,
+    collections::{HashMap, HashSet},
+};
+
+use tower_idempotency::UnknownOutcome;
+
+use super::{Evidence, Process, Run, Shown, Sighting, Violation, verdict::Verdict};
+
+/// How long a process that lives may take to save an answer, in milliseconds.
+const SAVING: u64 = 2000;
+
+/// How long a process that was stopped may take to begin what it was about to, in milliseconds.
+const BEGINNING: u64 = 2000;
+
+/// How long what was acknowledged may lack a second copy, in milliseconds.
+const COPYING: u64 = 10_000;
+
+impl Evidence {
+    /// Holds what was seen against what is promised.
+    pub(crate) fn judge(&self) -> Verdict {
+        let mut verdict = Verdict::default();
+        let runs = self.runs_by_key();
+        for runs in runs.values() {
+            for (index, first) in runs.iter().enumerate() {
+                for second in &runs[index + 1..] {
+                    self.compare(first, second, &mut verdict);
+                }
+            }
+        }
+        self.look_at_answers(&runs, &mut verdict);
+        verdict
+    }
+
+    /// Judges two runs of one key.
+    fn compare(&self, first: &Run, second: &Run, verdict: &mut Verdict) {
+        if self.was_forgotten(first, second.start) {
+            verdict.lost += 1;
+            return;
+        }
+        let both = |violation: fn(Run, Run) -> Violation| violation(first.clone(), second.clone());
+        let late_comer = self.process(second);
+        if late_comer.policy == UnknownOutcome::Refuse && !self.claims_die {
+            verdict.violations.push(both(Violation::StartedTwice));
+        } else if first.fence == second.fence && self.overlap(first, second) {
+            verdict.violations.push(both(Violation::SharedFence));
+        } else if second.fence < first.fence {
+            if late_comer.was_stopped(BEGINNING, second.start) || self.stalled(second.start) {
+                verdict.late += 1;
+            } else {
+                verdict.violations.push(both(Violation::OutdatedFence));
+            }
+        } else if second.fence == first.fence && !self.claims_die {
+            verdict.violations.push(both(Violation::OutdatedFence));
+        } else {
+            match self.cut_off(first) {
+                None => verdict.violations.push(both(Violation::RanAgain)),
+                Some(cut) if second.start < self.alive_until(first, cut) => {
+                    verdict.violations.push(both(Violation::LeaseAlive));
+                }
+                Some(_) => verdict.repeated += 1,
+            }
+        }
+    }
+
+    /// Returns whether the store may have lost what it knew of a run before another moment.
+    fn was_forgotten(&self, run: &Run, before: u64) -> bool {
+        self.losses.iter().any(|&loss| {
+            let known_until = run.end.unwrap_or(loss) + COPYING;
+            run.start <= loss + self.lease && loss <= before && loss <= known_until
+        })
+    }
+
+    /// Returns when a run's process was first kept from renewing its lease or saving its answer.
+    fn cut_off(&self, run: &Run) -> Option<u64> {
+        let harmed = self.process(run).harmed_from(run.start);
+        let outages = self.waits().filter(|outage| outage.end > run.start);
+        let kept_waiting = outages.clone().map(|outage| outage.start.max(run.start));
+        let cut = harmed.into_iter().chain(kept_waiting).min()?;
+        let Some(end) = run.end else {
+            return Some(cut);
+        };
+        let during = outages.filter(|outage| outage.start <= end + SAVING);
+        let saved_by = during
+            .map(|outage| outage.end)
+            .max()
+            .unwrap_or(end)
+            .max(end)
+            + SAVING;
+        // One that was kept waiting and not harmed saves its answer in the end, and keeps its
+        // lease if it can.
+        (cut <= end || harmed.is_some_and(|harmed| harmed <= saved_by)).then_some(cut)
+    }
+
+    /// Returns until when a lease surely lasted that was last renewed, or could be, at its cut. It
+    /// is renewed every third of it.
+    fn alive_until(&self, run: &Run, cut: u64) -> u64 {
+        if self.claims_die && self.process(run).died.is_some() {
+            return cut;
+        }
+        cut + self.lease / 2
+    }
+
+    /// Returns whether two runs can have been at work at the same time.
+    fn overlap(&self, first: &Run, second: &Run) -> bool {
+        let end = first.end.or(self.process(first).died);
+        end.is_none_or(|end| second.start < end)
+    }
+
+    /// Returns whether the machine had no time for anybody shortly before a moment.
+    fn stalled(&self, moment: u64) -> bool {
+        let mut stalls = self.stalls.iter();
+        stalls.any(|stall| stall.start <= moment && stall.end + BEGINNING >= moment)
+    }
+
+    fn process(&self, run: &Run) -> &Process {
+        &self.processes[run.process]
+    }
+
+    fn look_at_answers(&self, runs: &HashMap<&str, Vec<&Run>>, verdict: &mut Verdict) {
+        let mut owners = HashMap::new();
+        for key in &self.keys {
+            let number = key.number;
+            if key.unresolved > 0 {
+                verdict.violations.push(Violation::Unresolved(number));
+            }
+            let odd = key.odd.iter().cloned();
+            let odd = odd.map(|answer| Violation::Odd(number, answer));
+            verdict.violations.extend(odd);
+            for shown in &key.shown {
+                let owner = *owners.entry(&shown.key).or_insert(number);
+                if owner != number {
+                    let foreign = Violation::Foreign(owner, number, shown.clone());
+                    verdict.violations.push(foreign);
+                }
+                if !given(runs, shown) {
+                    let invented = Violation::Invented(number, shown.clone());
+                    verdict.violations.push(invented);
+                }
+            }
+            self.look_for_two(key, runs, verdict);
+        }
+    }
+
+    fn look_for_two(&self, key: &Sighting, runs: &HashMap<&str, Vec<&Run>>, verdict: &mut Verdict) {
+        let mut distinct = HashSet::new();
+        let answers: Vec<_> = key.shown.iter().filter(|it| distinct.insert(*it)).collect();
+        let [first, others @ ..] = &answers[..] else {
+            return;
+        };
+        for other in others {
+            let (earlier, later) = if first.fence <= other.fence {
+                (*first, *other)
+            } else {
+                (*other, *first)
+            };
+            let of = |shown: &Shown| {
+                let runs = runs.get(shown.key.as_str())?;
+                runs.iter().copied().find(|run| run.fence == shown.fence)
+            };
+            match (of(earlier), of(later)) {
+                (Some(one), Some(two)) if self.was_forgotten(one, two.start) => verdict.lost += 1,
+                (Some(one), _) if self.may_be_unsaved(one) => verdict.unsaved += 1,
+                _ => {
+                    let two = Violation::TwoAnswers(key.number, earlier.clone(), later.clone());
+                    verdict.violations.push(two);
+                }
+            }
+        }
+    }
+
+    /// Returns whether an answer was given while the store was away, by a process that did not
+    /// live to save it.
+    fn may_be_unsaved(&self, run: &Run) -> bool {
+        let Some(end) = run.end else {
+            return false;
+        };
+        self.waits().any(|outage| {
+            let saved_by = outage.end.max(end) + SAVING;
+            let harmed = self.process(run).harmed_from(min(outage.start, end));
+            outage.start <= end + SAVING
+                && outage.end >= end
+                && harmed.is_some_and(|harmed| harmed <= saved_by)
+        })
+    }
+}
+
+fn given(runs: &HashMap<&str, Vec<&Run>>, shown: &Shown) -> bool {
+    let runs = runs.get(shown.key.as_str());
+    runs.is_some_and(|runs| {
+        let mut runs = runs.iter();
+        runs.any(|run| run.fence == shown.fence && run.end.is_some())
+    })
+}
