@@ -26,8 +26,14 @@ schedules() { "$(built schedules)" --seconds "$1"; }
 seeds() { "$(built seeds)" --seconds "$1"; }
 fuzz() { "$verify/fuzz/run.sh" "$1"; }
 mutants() { "$verify/mutants.sh" "$1"; }
+# Not among the six: it takes a server, and its time is a matter of how often, not how long.
+stops() {
+  local target=${CARGO_TARGET_DIR:-$verify/target}
+  cargo build --release --locked --quiet --features redis --example conformance --target-dir "$target" >&2
+  "$(built stops)" --times "$(($1 * 2))" "$target/release/examples/conformance"
+}
 
-declare -A percent=([model]=15 [histories]=20 [schedules]=20 [seeds]=20 [fuzz]=15 [mutants]=10)
+declare -A percent=([model]=15 [histories]=20 [schedules]=20 [seeds]=20 [fuzz]=15 [mutants]=10 [stops]=10)
 failed=0
 for part in $parts; do
   [ -n "${percent[$part]:-}" ] || {

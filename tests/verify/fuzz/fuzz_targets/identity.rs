@@ -43,7 +43,10 @@ impl Sent {
             .ok()?;
         let path = request.uri().path_and_query()?.as_str().to_owned();
         let key = HeaderValue::from_bytes(&self.key).ok()?;
-        let read = IdempotencyKey::from_header_value(&key).ok()?.as_str().to_owned();
+        let read = IdempotencyKey::from_header_value(&key)
+            .ok()?
+            .as_str()
+            .to_owned();
         let headers = request.headers_mut();
         headers.insert("idempotency-key", key);
         headers.insert("host", HeaderValue::from_bytes(&self.host).ok()?);
@@ -100,15 +103,33 @@ fuzz_target!(|pair: (Sent, Sent, u16)| {
     let (one, mut other, same) = pair;
     // Most of the two is the same, or chance would find no two that differ in little.
     let is_same = |bit: u16| same & 1 << bit == 0;
-    if is_same(0) { other.scope.clone_from(&one.scope); }
-    if is_same(1) { other.key.clone_from(&one.key); }
-    if is_same(2) { other.put = one.put; }
-    if is_same(3) { other.path.clone_from(&one.path); }
-    if is_same(4) { other.host.clone_from(&one.host); }
-    if is_same(5) { other.content_types.clone_from(&one.content_types); }
-    if is_same(6) { other.content_encodings.clone_from(&one.content_encodings); }
-    if is_same(7) { other.tokens.clone_from(&one.tokens); }
-    if is_same(8) { other.body.clone_from(&one.body); }
+    if is_same(0) {
+        other.scope.clone_from(&one.scope);
+    }
+    if is_same(1) {
+        other.key.clone_from(&one.key);
+    }
+    if is_same(2) {
+        other.put = one.put;
+    }
+    if is_same(3) {
+        other.path.clone_from(&one.path);
+    }
+    if is_same(4) {
+        other.host.clone_from(&one.host);
+    }
+    if is_same(5) {
+        other.content_types.clone_from(&one.content_types);
+    }
+    if is_same(6) {
+        other.content_encodings.clone_from(&one.content_encodings);
+    }
+    if is_same(7) {
+        other.tokens.clone_from(&one.tokens);
+    }
+    if is_same(8) {
+        other.body.clone_from(&one.body);
+    }
     let (Some(one_sent), Some(other_sent)) = (one.request(), other.request()) else {
         return;
     };
@@ -118,6 +139,10 @@ fuzz_target!(|pair: (Sent, Sent, u16)| {
     let (one, other) = (one_sent.1, other_sent.1);
     assert_eq!(a.name == b.name, one.name == other.name);
     let same_request = one.request == other.request;
-    let same_credentials = one.credentials.unwrap_or_default() == other.credentials.unwrap_or_default();
-    assert_eq!(a.fingerprint == b.fingerprint, same_request && same_credentials);
+    let same_credentials =
+        one.credentials.unwrap_or_default() == other.credentials.unwrap_or_default();
+    assert_eq!(
+        a.fingerprint == b.fingerprint,
+        same_request && same_credentials
+    );
 });

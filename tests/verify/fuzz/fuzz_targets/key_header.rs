@@ -12,7 +12,10 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let key = IdempotencyKey::from_header_value(&value);
     if let Some(expected) = structured_string(bytes) {
-        assert_eq!(key.as_ref().ok().map(|key| key.as_str().as_bytes()), expected.as_deref());
+        assert_eq!(
+            key.as_ref().ok().map(|key| key.as_str().as_bytes()),
+            expected.as_deref()
+        );
     }
     let Ok(key) = key else { return };
     let text = key.as_str();
@@ -20,7 +23,10 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
     let quoted = HeaderValue::try_from(format!("\"{escaped}\"")).unwrap();
-    assert_eq!(IdempotencyKey::from_header_value(&quoted).as_ref(), Ok(&key));
+    assert_eq!(
+        IdempotencyKey::from_header_value(&quoted).as_ref(),
+        Ok(&key)
+    );
     if !text.contains(['"', ',']) {
         let bare = HeaderValue::try_from(text).unwrap();
         assert_eq!(IdempotencyKey::from_header_value(&bare).as_ref(), Ok(&key));

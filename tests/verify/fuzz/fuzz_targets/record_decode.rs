@@ -10,7 +10,10 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = Record::decode(&name, Bytes::copy_from_slice(bytes));
 
     // Past the version, the name and the checksum, which chance does not find.
-    let mut whole = vec![1, u8::from(bytes.first().is_some_and(|first| first & 1 == 1))];
+    let mut whole = vec![
+        1,
+        u8::from(bytes.first().is_some_and(|first| first & 1 == 1)),
+    ];
     whole.put_slice(name.as_bytes());
     whole.put_slice(bytes);
     whole.put_u32(crc32fast::hash(&whole));

@@ -49,9 +49,7 @@ impl Reply {
                 let letter = b"cnfrb"[usize::from(*letter) % 5];
                 Value::BulkString([who, &[letter], rest].concat())
             }
-            Self::Completed(rest) => {
-                Value::BulkString([who, b"cc\x01C", who, rest].concat())
-            }
+            Self::Completed(rest) => Value::BulkString([who, b"cc\x01C", who, rest].concat()),
         }
     }
 }
@@ -96,9 +94,13 @@ fuzz_target!(|reply: Reply| {
             Duration::from_secs(60),
         );
         let fingerprint = Fingerprint::from_bytes([3; Fingerprint::LEN]);
-        let _ = store.claim(&claim, &fingerprint, UnknownOutcome::Retry).await;
+        let _ = store
+            .claim(&claim, &fingerprint, UnknownOutcome::Retry)
+            .await;
         let _ = store.renew(&claim).await;
-        let _ = store.complete(&claim, Bytes::from_static(b"record"), Effects::Keep).await;
+        let _ = store
+            .complete(&claim, Bytes::from_static(b"record"), Effects::Keep)
+            .await;
         let _ = store.release(&claim).await;
         let _ = store.abandon(&claim).await;
     });

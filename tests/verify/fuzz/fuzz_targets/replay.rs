@@ -20,7 +20,11 @@ fuzz_target!(|input: (bool, bool, Vec<u8>)| {
         record.put_u32(crc32fast::hash(&record));
         record.into()
     });
-    let content_type = if grpc { "application/grpc" } else { "text/plain" };
+    let content_type = if grpc {
+        "application/grpc"
+    } else {
+        "text/plain"
+    };
     let request = Request::post("/")
         .header("idempotency-key", "k")
         .header("content-type", content_type)
@@ -30,7 +34,11 @@ fuzz_target!(|input: (bool, bool, Vec<u8>)| {
         let mut service = IdempotencyLayer::new(store).layer(handler());
         let response = service.call(request).await.unwrap();
         if response.headers().contains_key("idempotency-replayed") {
-            let body = response.into_body().collect().await.expect("a buffered body");
+            let body = response
+                .into_body()
+                .collect()
+                .await
+                .expect("a buffered body");
             drop(body.to_bytes());
         } else if !grpc {
             let refused = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::CONFLICT];

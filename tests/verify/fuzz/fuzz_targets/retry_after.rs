@@ -63,7 +63,10 @@ fuzz_target!(|input: (Vec<Vec<u8>>, Option<Vec<u8>>)| {
     block_on(async {
         let start = Instant::now();
         let request = Request::put("/").body(String::new()).unwrap();
-        let _ = RetryLayer::new(policy).layer(Busy(headers)).call(request).await;
+        let _ = RetryLayer::new(policy)
+            .layer(Busy(headers))
+            .call(request)
+            .await;
         assert!(start.elapsed() <= LONGEST + PAUSE);
     });
 });

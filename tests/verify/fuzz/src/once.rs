@@ -23,9 +23,8 @@ thread_local! {
 /// Runs something to its end, which comes within a day by its own clock.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    RUNTIME.with(|runtime| {
-        runtime.block_on(async { timeout(DAY, future).await.expect("it hangs") })
-    })
+    RUNTIME
+        .with(|runtime| runtime.block_on(async { timeout(DAY, future).await.expect("it hangs") }))
 }
 
 /// A handler that answers at once.

@@ -11,7 +11,7 @@ use std::{
 
 use histories::{Round, check};
 use lexopt::prelude::*;
-use tower_idempotency::{MemoryStore, RedisStore, Store};
+use tower_idempotency::{MemoryStore, RedisStore, SqliteStore, Store, store::UnsafeSettings};
 
 use self::redis::RedisServer;
 
@@ -30,15 +30,26 @@ async fn main() -> Result<(), lexopt::Error> {
     let mut redis: Vec<Arc<dyn Store>> = Vec::new();
     for _ in 0..4 {
         let store = RedisStore::builder()
-            .unsafe_settings(tower_idempotency::store::UnsafeSettings::Ignore)
+            .unsafe_settings(UnsafeSettings::Ignore)
             .connect(&server.url())
             .await
             .expect("the server answers");
         redis.push(Arc::new(store));
     }
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    // PostgreSQL and SQLite belong here as soon as there are stores for them.
-    let stores = [("memory", vec![memory]), ("Redis", redis)];
+    let directory = redis::new_directory();
+    let file = directory.join("histories.db");
+    let mut sqlite: Vec<Arc<dyn Store>> = Vec::new();
+    for _ in 0..2 {
+        let store = SqliteStore::open(&file).await.expect("a file");
+        sqlite.push(Arc::new(store));
+    }
+    // PostgreSQL belongs here as soon as there is a store for it.
+    let stores = [
+        ("memory", vec![memory]),
+        ("Redis", redis),
+        ("SQLite", sqlite),
+    ];
     let rounds = [
         Round::PLAIN,
         Round {
@@ -76,6 +87,7 @@ async fn main() -> Result<(), lexopt::Error> {
         }
         told.push(format!("{operations} operations on {name}"));
     }
+    let _ = std::fs::remove_dir_all(directory);
     println!("histories: {}, all explained", told.join(", "));
     Ok(())
 }

@@ -16,6 +16,7 @@ use fastrand::Rng;
 use tokio::time::{Instant, sleep, timeout};
 use turmoil::Builder;
 
+pub use self::store::Fault;
 use self::{faults::Faults, ledger::Ledger};
 
 /// What a seed did.
@@ -47,6 +48,11 @@ const WHOLE: Duration = Duration::from_secs(150);
 
 /// Plays one seed.
 pub fn play(seed: u64) -> Outcome {
+    play_with(seed, Fault::Nothing)
+}
+
+/// Plays one seed with a store that is wrong on purpose.
+pub fn play_with(seed: u64, fault: Fault) -> Outcome {
     let mut rng = Rng::with_seed(seed);
     let ledger = Ledger::default();
     ledger.book().refuses = rng.bool();
@@ -66,7 +72,7 @@ pub fn play(seed: u64) -> Outcome {
     });
     for server in SERVERS {
         let (ledger, seed) = (ledger.clone(), rng.u64(..));
-        sim.host(server, move || server::serve(ledger.clone(), seed));
+        sim.host(server, move || server::serve(ledger.clone(), seed, fault));
     }
     for client in 0..CLIENTS {
         sim.client(

@@ -21,7 +21,7 @@ use turmoil::net::{TcpListener, TcpStream};
 
 use crate::{
     ledger::{Ledger, RunState},
-    store::Remote,
+    store::{Fault, Remote},
     wire,
 };
 
@@ -29,7 +29,7 @@ const PORT: u16 = 80;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
-pub(crate) async fn serve(ledger: Ledger, seed: u64) -> turmoil::Result {
+pub(crate) async fn serve(ledger: Ledger, seed: u64, fault: Fault) -> turmoil::Result {
     // Every life of a server draws other tokens than its lives before.
     rand::seed(seed ^ u64::from(u32::try_from(ledger.book().events)?) << 32);
     let policy = if ledger.book().refuses {
@@ -37,7 +37,7 @@ pub(crate) async fn serve(ledger: Ledger, seed: u64) -> turmoil::Result {
     } else {
         UnknownOutcome::Retry
     };
-    let layer = IdempotencyLayer::new(Remote)
+    let layer = IdempotencyLayer::new(Remote(fault))
         .require_key()
         .lease(LEASE)
         .ttl(Duration::from_secs(3600))

@@ -109,9 +109,21 @@ async fn apply(store: &MemoryStore, ledger: &Ledger, mut request: Bytes, pace: f
     answer
 }
 
+/// What is wrong with a store on purpose, to see that it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Nothing,
+    /// A renewal says that it renewed, and did not ask.
+    RenewsInVain,
+    /// A claim whose answer does not come is taken for acquired.
+    ClaimsUnasked,
+    /// An abandoned claim is released.
+    ReleasesTheUnknown,
+}
+
 /// The store, as a server reaches it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Remote;
+pub(crate) struct Remote(pub(crate) Fault);
 
 impl Remote {
     async fn ask(self, operation: u8, claim: &Claim, more: &[u8]) -> Result<Bytes, StoreError> {
@@ -143,7 +155,12 @@ impl Store for Remote {
     ) -> Result<Claimed, StoreError> {
         let mut more = fingerprint.as_bytes().to_vec();
         more.put_u8(u8::from(unknown_outcome == UnknownOutcome::Refuse));
-        let mut answer = self.ask(CLAIM, claim, &more).await?;
+        let mut answer = match self.ask(CLAIM, claim, &more).await {
+            Err(_) if self.0 == Fault::ClaimsUnasked => {
+                return Ok(Claimed::Acquired(Acquired::new(1, 1)));
+            }
+            answer => answer?,
+        };
         Ok(match answer.get_u8() {
             0 => Claimed::Acquired(Acquired::new(answer.get_u64(), answer.get_u32())),
             1 => Claimed::Held {
@@ -159,6 +176,9 @@ impl Store for Remote {
     }
 
     async fn renew(&self, claim: &Claim) -> Result<Renewal, StoreError> {
+        if self.0 == Fault::RenewsInVain {
+            return Ok(Renewal::Renewed);
+        }
         let answer = self.ask(RENEW, claim, &[]).await?;
         Ok(if answer[0] == 0 {
             Renewal::Renewed
@@ -186,7 +206,12 @@ impl Store for Remote {
     }
 
     async fn abandon(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.ask(ABANDON, claim, &[]).await.map(drop)
+        let operation = if self.0 == Fault::ReleasesTheUnknown {
+            RELEASE
+        } else {
+            ABANDON
+        };
+        self.ask(operation, claim, &[]).await.map(drop)
     }
 
     fn changed(&self, _: &RecordName) -> Changed {

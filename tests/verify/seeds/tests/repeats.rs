@@ -1,4 +1,6 @@
-//! A seed repeats every step.
+//! A seed repeats every step, and what is wrong is found.
+
+use seeds::{Fault, play_with};
 
 #[test]
 fn the_same_seed_does_the_same_twice() {
@@ -12,4 +14,16 @@ fn the_same_seed_does_the_same_twice() {
 #[test]
 fn another_seed_does_something_else() {
     assert_ne!(seeds::play(1).trace, seeds::play(2).trace);
+}
+
+#[test]
+fn stores_that_are_wrong_are_found() {
+    for fault in [
+        Fault::RenewsInVain,
+        Fault::ClaimsUnasked,
+        Fault::ReleasesTheUnknown,
+    ] {
+        let found = (0..30).any(|seed| !play_with(seed, fault).violations.is_empty());
+        assert!(found, "{fault:?}");
+    }
 }
