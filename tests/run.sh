@@ -94,6 +94,8 @@ if [ "${1-}" = long ]; then
 fi
 cargo test --workspace --all-features --locked --lib --bins --examples --tests
 cargo test --workspace --all-features --locked --doc
+# With the default features: what observes requests allocates too.
+cargo test --locked --test allocations
 tests/getting_started.sh
 
 # What goes over the wire once more, on each store; the tests that pause time stay with the memory.
@@ -123,3 +125,6 @@ $unprivileged "$pg/postgres" -D "$scratch/pg" -h 127.0.0.1 -p "$port" -k "$scrat
 postgres=$!
 for _ in $(seq 100); do "$pg/pg_isready" -q -h 127.0.0.1 -p "$port" && break || sleep 0.1; done
 WIRE_STORE=postgres://postgres@127.0.0.1:$port/postgres cargo test --all-features --locked --test it wire::
+
+# A share of what tests/verify.sh does at length.
+tests/verify/quick.sh

@@ -24,7 +24,8 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>, String> {
     // The rest of a URL may have a password in it.
     let scheme = url.split(':').next().unwrap_or_default();
     Err(format!(
-        "--store {scheme:?} is no store that this build knows (it knows: memory{REDIS}{POSTGRES}{SQLITE})"
+        "--store {scheme:?} is no store that this build knows \
+         (it knows: memory{REDIS}{SQLITE}{POSTGRES})"
     ))
 }
 

@@ -228,7 +228,7 @@ fn failed(error: tokio_postgres::Error) -> Failure {
     }
     let io = error
         .source()
-        .is_some_and(|source| source.is::<std::io::Error>());
+        .is_some_and(<dyn Error>::is::<std::io::Error>);
     let kind = if error.is_closed() || io {
         FailureKind::Broken
     } else {

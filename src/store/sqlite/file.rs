@@ -32,8 +32,11 @@ impl File {
     }
 
     /// Sets up a connection that writes, and makes or upgrades the tables.
-    #[allow(unused_mut, reason = "rusqlite takes it so since 0.43")]
-    pub(super) fn prepare(&self, mut connection: Connection) -> Result<Connection, OpenError> {
+    pub(super) fn prepare(
+        &self,
+        #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
+        mut connection: Connection,
+    ) -> Result<Connection, OpenError> {
         connection.busy_handler(Some(wait_while_busy))?;
         // Of a file that has no page yet, this is kept; of any other, it changes nothing.
         connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
@@ -53,9 +56,9 @@ impl File {
     }
 
     /// Opens a connection that reads, and waits for nobody.
-    #[allow(unused_mut, reason = "rusqlite takes it so since 0.43")]
     pub(super) fn open_reader(&self) -> Result<Connection, OpenError> {
         let flags = OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE;
+        #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
         let mut connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_handler(Some(wait_while_busy))?;
         connection.execute_batch("PRAGMA query_only = ON")?;
