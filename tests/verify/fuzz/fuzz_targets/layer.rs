@@ -128,8 +128,8 @@ fuzz_target!(|input: Input| {
         body: input.response.into(),
         runs: Arc::clone(&runs),
     };
-    let store = MemoryStore::new();
-    let mut layer = IdempotencyLayer::new(store.clone())
+    let store = Arc::new(MemoryStore::new());
+    let mut layer = IdempotencyLayer::new(Arc::clone(&store))
         .max_request_bytes(input.max_request.into())
         .max_response_bytes(input.max_response.into());
     if input.refuse {
@@ -172,4 +172,10 @@ fuzz_target!(|input: Input| {
         // What is kept of a response is bounded; a record's head is not, and is small here.
         assert!(store.bytes() <= usize::from(input.max_response) + (1 << 20));
     });
+    drop((service, layer));
+    assert_eq!(
+        Arc::strong_count(&store),
+        1,
+        "something still holds the store"
+    );
 });

@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::{
+    runtime::Runtime,
+    time::{sleep, timeout},
+};
 use tower_idempotency::RequestBody;
 use tower_service::Service;
 
@@ -20,11 +23,20 @@ thread_local! {
         .expect("a runtime");
 }
 
-/// Runs something to its end, which comes within a day by its own clock.
+/// Runs something to its end, which comes within a day by its own clock, and all that it began within
+/// another.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    RUNTIME
-        .with(|runtime| runtime.block_on(async { timeout(DAY, future).await.expect("it hangs") }))
+    RUNTIME.with(|runtime| {
+        let output = runtime.block_on(async {
+            let output = timeout(DAY, future).await.expect("it hangs");
+            sleep(DAY).await;
+            output
+        });
+        let left = runtime.metrics().num_alive_tasks();
+        assert_eq!(left, 0, "tasks are left behind");
+        output
+    })
 }
 
 /// A handler that answers at once.

@@ -1,6 +1,6 @@
 //! Requests through the whole layer, on a memory store.
 
-use std::{future::poll_fn, pin::pin, sync::atomic::Ordering::SeqCst, task::Poll, time::Duration};
+use std::{future::poll_fn, sync::atomic::Ordering::SeqCst, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};

@@ -6,6 +6,7 @@
 
 mod faults;
 mod ledger;
+mod outcome;
 mod server;
 mod store;
 mod wire;
@@ -16,20 +17,8 @@ use fastrand::Rng;
 use tokio::time::{Instant, sleep, timeout};
 use turmoil::Builder;
 
-pub use self::store::Fault;
 use self::{faults::Faults, ledger::Ledger};
-
-/// What a seed did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// A digest of every event with its moment.
-    pub trace: u64,
-    pub events: usize,
-    pub runs: usize,
-    pub replays: usize,
-    pub faults: usize,
-    pub violations: Vec<String>,
-}
+pub use self::{outcome::Outcome, store::Fault};
 
 const SERVERS: [&str; 3] = ["server-0", "server-1", "server-2"];
 const CLIENTS: usize = 4;
