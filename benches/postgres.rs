@@ -210,7 +210,7 @@ impl Connection {
         match self {
             Self::Own(client) => run(client, statement, params).await,
             Self::Layers(transaction) => run(transaction, statement, params).await,
-        };
+        }
     }
 }
 
