@@ -163,6 +163,8 @@ async fn a_claim_whose_answers_were_lost_is_released_long_before_its_lease() {
     let layer = IdempotencyLayer::new(store).lease(Duration::from_secs(600));
     let app = Router::new().route("/", post(handle)).layer(layer);
     let app = app.with_state((Operation::Claim, probe.clone()));
+    // Teaches the server the scripts.
+    ask_until_answered(&app, "zero").await;
     // Sooner than that, a connection that breaks is not replaced at once.
     sleep(ms(600)).await;
     proxy.plan(Fault::CutAfter, 2, |words| Operation::Claim.is(words));
