@@ -9,6 +9,8 @@ mod common;
 #[path = "../benches/common/counting.rs"]
 mod counting;
 
+use std::fmt::Write as _;
+
 use common::{
     rounds::single_threaded,
     variant::{charges, refusals},
@@ -28,11 +30,10 @@ fn no_request_allocates_more_often_than_was_committed() {
         .iter()
         .map(|variant| counting::allocations(variant, &runtime));
     let counts: Vec<_> = counts.collect();
-    let found: String = variants
-        .iter()
-        .zip(&counts)
-        .map(|(variant, count)| format!("{:<16} {:>3}\n", variant.name, count - counts[0]))
-        .collect();
+    let mut found = String::new();
+    for (variant, count) in variants.iter().zip(&counts) {
+        writeln!(found, "{:<16} {:>3}", variant.name, count - counts[0]).expect("a String grows");
+    }
     assert_eq!(
         found, COMMITTED,
         "allocations over the bare router changed, and the margin is none. A rise needs a reason; \
