@@ -1,44 +1,38 @@
 //! How often a request allocates memory with the layer, beside the same router without it.
 //!
+//! ```sh
 //! cargo bench --bench allocations
+//! ```
+//!
+//! `tests/allocations.rs` sees to it that the counts do not rise.
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::System;
-
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tokio::runtime::{Builder, Runtime};
-
-use self::common::{Variant, variants};
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-const REQUESTS: usize = 1000;
+use self::common::{
+    figure::Figure,
+    rounds::single_threaded,
+    variant::{charges, refusals},
+};
 
 fn main() {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let variants = variants();
-    let bare = allocations(&variants[0], &runtime);
+    let runtime = single_threaded();
+    let variants: Vec<_> = charges().into_iter().chain(refusals(&runtime)).collect();
+    let counts = variants
+        .iter()
+        .map(|variant| counting::allocations(variant, &runtime));
+    let counts: Vec<_> = counts.collect();
 
-    println!("{:<16} {:>12} {:>12}", "", "allocations", "over bare");
-    for variant in &variants {
-        let own = allocations(variant, &runtime);
-        println!("{:<16} {own:>12} {:>12}", variant.name, own - bare);
+    println!("{:<16} {:>12}  over bare", "", "allocations");
+    for (variant, count) in variants.iter().zip(&counts) {
+        let over = f64::from(count - counts[0]);
+        let over = match variant.name {
+            "no key" => Figure::at_most(over, 4.0),
+            "first request" => Figure::at_most(over, 12.0),
+            "replay" => Figure::at_most(over, 2.0),
+            _ => Figure::unbounded(over),
+        };
+        println!("{:<16} {count:>12}  {over:.0}", variant.name);
     }
-}
-
-/// Returns the mean of many requests: a map that grows now and then counts for its share.
-fn allocations(variant: &Variant, runtime: &Runtime) -> isize {
-    let requests: Vec<_> = (0..REQUESTS).map(|_| variant.request()).collect();
-    let region = Region::new(ALLOCATOR);
-    runtime.block_on(async {
-        for request in requests {
-            variant.send(request).await;
-        }
-    });
-    isize::try_from(region.change().allocations / REQUESTS).expect("fewer than can be counted")
 }

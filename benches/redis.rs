@@ -7,6 +7,10 @@
 //!
 //! Keys run out after a minute.
 
+#[allow(dead_code, reason = "it has other kinds of bounds too")]
+#[path = "common/figure.rs"]
+mod figure;
+
 use std::{
     env,
     net::{TcpListener, TcpStream},
@@ -27,6 +31,8 @@ use tower_idempotency::{
     store::{Claim, Claimed, OwnerToken, UnsafeSettings},
 };
 use uuid::Uuid;
+
+use self::figure::Figure;
 
 /// The length of the record of a JSON response of 300 bytes.
 const RECORD: usize = 423;
@@ -88,12 +94,11 @@ impl Bench {
         }
         println!("one caller, medians of {ROUNDS} rounds of {CALLS}");
         println!("  PING            {:>6.1} us", median(&mut pings) * 1e6);
-        for (name, ratios) in ["replay", "first request", "an empty script"]
-            .iter()
-            .zip(&mut ratios)
-        {
-            println!("  {name:<15} {:>6.2} PINGs", median(ratios));
-        }
+        let [replay, first, script] = ratios.map(|mut ratios| median(&mut ratios));
+        println!("  in PINGs:");
+        println!("  replay          {:6}", Figure::at_most(replay, 1.3));
+        println!("  first request   {:6}", Figure::at_most(first, 2.7));
+        println!("  an empty script {script:>6.2}");
     }
 
     /// Many callers on one connection.

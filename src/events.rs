@@ -149,12 +149,12 @@ mod redis {
 pub(crate) use self::redis::{redis_connected, redis_lost, redis_unsafe};
 
 /// What transactional stores tell.
-#[cfg(feature = "sqlite")]
-pub(crate) fn undone(name: &RecordName, error: &dyn std::error::Error) {
+#[cfg(any(feature = "postgres", feature = "sqlite", feature = "sqlx"))]
+pub(crate) fn undone(name: &RecordName, reason: impl std::fmt::Display) {
     event!(
         warn,
         name,
-        error = %error,
-        "a handler's transaction was rolled back: it could not be committed"
+        reason = %reason,
+        "a handler's transaction was rolled back, or may have been; its client is told to try again"
     );
 }

@@ -136,7 +136,8 @@ impl<S: Store> Exchange<S> {
             if self.hang_up.happened() {
                 // A client that left before its handler started gets nothing done, nor reads this.
                 // The permit is kept meanwhile: a drained server leaves no such claim behind.
-                let settled = run.settle(Settlement::Release).await;
+                let settled = run.settle(Settlement::Release, |_| Settlement::Release);
+                let settled = settled.await;
                 return Ok(refuse(settled.err().unwrap_or(Rejection::InFlight)));
             }
             let request = Request::from_parts(parts, RequestBody::buffered(body));
@@ -150,7 +151,11 @@ impl<S: Store> Exchange<S> {
                 Ok(Ok(answer)) => answer.take_settlement(),
                 Ok(Err(_)) | Err(_) => Settlement::Abandon,
             };
-            let settled = run.settle(settlement).await;
+            let settled = run.settle(settlement, |run| match &mut answered {
+                Ok(Ok(answer)) => run.settlement_again(answer),
+                Ok(Err(_)) | Err(_) => Settlement::Abandon,
+            });
+            let settled = settled.await;
             match (answered, settled) {
                 (Err(panic), _) => panic::resume_unwind(panic),
                 (Ok(Err(error)), _) => Err(error),

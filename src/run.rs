@@ -154,6 +154,9 @@ impl<'a, S: Store> Run<'a, S> {
             Outcome::Retryable => Settlement::Release,
             Outcome::Unknown => Settlement::Abandon,
             Outcome::Final => {
+                if body.whole().is_none() {
+                    events::body_omitted(self.claim.name());
+                }
                 let effects = parts.extensions.get().copied();
                 let effects = effects.unwrap_or_else(|| Effects::of(parts.status, grpc_status));
                 Settlement::Complete(self.record(&parts, body.whole()), effects)
@@ -167,16 +170,34 @@ impl<'a, S: Store> Run<'a, S> {
         }))
     }
 
-    fn record(&self, parts: &response::Parts, whole: Option<&Buffered>) -> Bytes {
-        if whole.is_none() {
-            events::body_omitted(self.claim.name());
+    /// Makes the settlement of an answer whose own was taken.
+    ///
+    /// `answer` is not changed: it is `&mut` so that nobody's body need be `Sync`.
+    pub(crate) fn settlement_again<B: Body>(&self, answer: &mut Answer<B>) -> Settlement {
+        match answer.settlement {
+            Settlement::Complete(_, effects) => {
+                let record = self.record(&answer.parts, answer.body.whole());
+                Settlement::Complete(record, effects)
+            }
+            Settlement::Release => Settlement::Release,
+            Settlement::Abandon => Settlement::Abandon,
         }
+    }
+
+    fn record(&self, parts: &response::Parts, whole: Option<&Buffered>) -> Bytes {
         let (settings, name) = (&self.shared.settings, self.claim.name());
         replay::record(settings, name, self.fingerprint, parts, whole)
     }
 
     /// Settles the claim, or leaves that to a task while the client gets its answer.
-    pub(crate) async fn settle(&mut self, settlement: Settlement) -> Result<(), Rejection> {
+    ///
+    /// `again` makes the settlement once more, for a store that fails: a record of which a copy is
+    /// kept for that takes an allocation and 32 bytes more, for as long as the store keeps it.
+    pub(crate) async fn settle(
+        &mut self,
+        settlement: Settlement,
+        mut again: impl FnMut(&Self) -> Settlement,
+    ) -> Result<(), Rejection> {
         let Some((permit, Some(renewing))) = self.held.take() else {
             self.shared.clean_up(*self.claim, settlement, None);
             telemetry::answered("degraded");
@@ -188,18 +209,26 @@ impl<'a, S: Store> Run<'a, S> {
             events::superseded(self.claim.name());
             return Err(Rejection::Superseded);
         }
-        match settlement.apply(&*self.shared.store, self.claim).await {
+        let outcome = settlement.outcome();
+        let mut settled = settlement.apply(&*self.shared.store, self.claim).await;
+        // A process that stood still until its lease had passed may have lost the call with it, as
+        // too late, and the key too: another call tells.
+        if settled.is_err() && renewing.lease().has_lapsed() {
+            settled = again(self).apply(&*self.shared.store, self.claim).await;
+        }
+        match settled {
             Ok(Completion::Superseded) => {
                 events::superseded(self.claim.name());
                 Err(Rejection::Superseded)
             }
             Ok(Completion::Undone) => Err(Rejection::StoreUnavailable),
             Ok(Completion::Kept) => {
-                telemetry::answered(settlement.outcome());
+                telemetry::answered(outcome);
                 Ok(())
             }
             Err(_) => {
-                telemetry::answered(settlement.outcome());
+                telemetry::answered(outcome);
+                let settlement = again(self);
                 self.settle_later(settlement, permit, renewing);
                 Ok(())
             }
@@ -258,9 +287,15 @@ impl<'a, S: Store> Run<'a, S> {
 }
 
 impl<B: Body> Answer<B> {
-    /// Takes out what the answer means for the key.
+    /// Takes out what the answer means for the key; its record is not left behind.
     pub(crate) fn take_settlement(&mut self) -> Settlement {
-        mem::replace(&mut self.settlement, Settlement::Abandon)
+        match &mut self.settlement {
+            Settlement::Complete(record, effects) => {
+                Settlement::Complete(mem::take(record), *effects)
+            }
+            Settlement::Release => Settlement::Release,
+            Settlement::Abandon => Settlement::Abandon,
+        }
     }
 }
 

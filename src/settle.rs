@@ -36,17 +36,17 @@ impl Settlement {
         }
     }
 
+    /// Applies the settlement once. The store gets the record, and no copy is kept.
     pub(crate) async fn apply<S: Store>(
-        &self,
+        self,
         store: &S,
         claim: &Claim,
     ) -> Result<Completion, StoreError> {
         let stopwatch = Stopwatch::start();
         let (operation, settled) = match self {
-            Self::Complete(record, effects) => (
-                "complete",
-                store.complete(claim, record.clone(), *effects).await,
-            ),
+            Self::Complete(record, effects) => {
+                ("complete", store.complete(claim, record, effects).await)
+            }
             Self::Release => (
                 "release",
                 store.release(claim).await.map(|()| Completion::Kept),
@@ -74,7 +74,7 @@ pub(crate) async fn keep_trying<S: Store>(
     const FIRST_PAUSE: Duration = Duration::from_millis(25);
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
     let mut pause = FIRST_PAUSE;
-    while settlement.apply(store, claim).await.is_err() {
+    while settlement.clone().apply(store, claim).await.is_err() {
         runtime::sleep(runtime::jittered(pause)).await;
         if Instant::now() >= until {
             return;

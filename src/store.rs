@@ -28,10 +28,19 @@ mod encrypted;
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 mod keys;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "sqlx"))]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+
+#[cfg(any(feature = "postgres", feature = "sqlx"))]
+pub use self::postgres::{
+    InvalidName, NoTransaction, PgTransaction, PostgresStore, PostgresStoreBuilder,
+};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresConnectError, PostgresConnectErrorKind};
 
 #[cfg(feature = "encryption")]
 pub use self::encrypted::{Encrypted, KeyRing};

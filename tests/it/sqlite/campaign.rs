@@ -49,6 +49,11 @@ async fn nothing_runs_twice_while_servers_on_one_file_are_killed() {
     run("sqlite", Campaign::short).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_runs_twice_while_servers_with_open_transactions_are_killed() {
+    run("sqlite+tx", Campaign::short).await;
+}
+
 #[ignore = "long: tests/run.sh long"]
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_runs_twice_in_the_long_campaign_on_one_file() {

@@ -2,6 +2,8 @@ use std::{env, sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::OnceCell, time::Instant};
+#[cfg(feature = "postgres")]
+use tower_idempotency::PostgresStore;
 #[cfg(feature = "redis")]
 use tower_idempotency::RedisStore;
 #[cfg(feature = "sqlite")]
@@ -48,6 +50,15 @@ impl Backing {
                         .await
                         .expect("WIRE_STORE answers"),
                 )
+            }
+            #[cfg(feature = "postgres")]
+            Some(("postgres", _)) => {
+                let table = format!("idempotency_{}", self.id.simple());
+                let builder = PostgresStore::builder().table(table);
+                let store = builder.connect(&self.url).await;
+                let store = store.expect("WIRE_STORE answers");
+                store.migrate().await.expect("WIRE_STORE may be written to");
+                Arc::new(store)
             }
             #[cfg(feature = "sqlite")]
             Some(("sqlite", directory)) => {

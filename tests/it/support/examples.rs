@@ -52,7 +52,19 @@ fn examples() -> &'static Path {
 }
 
 fn command(name: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(examples().join(name));
+    program(examples().join(name), args)
+}
+
+/// Returns the directory that cargo builds in.
+#[cfg(all(unix, feature = "postgres"))]
+fn target() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let target = test.ancestors().nth(3).expect("TARGET/PROFILE/deps/test");
+    target.to_owned()
+}
+
+fn program(path: PathBuf, args: &[&str]) -> Command {
+    let mut command = Command::new(path);
     command.args(args).env_remove("RUST_BACKTRACE");
     command.stdin(Stdio::null()).kill_on_drop(true);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -67,6 +79,8 @@ pub(crate) async fn run(name: &str, args: &[&str]) -> Output {
 
 /// An example that serves, until it is dropped.
 pub(crate) struct Serving {
+    #[cfg(unix)]
+    _leash: super::leash::Leash,
     process: Child,
     output: Lines<BufReader<ChildStdout>>,
     pub(crate) address: SocketAddr,
@@ -75,7 +89,26 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts an example, which says where it listens.
     pub(crate) async fn start(name: &str, args: &[&str]) -> Self {
-        let mut process = command(name, args).spawn().unwrap();
+        Self::spawn(command(name, args), name).await
+    }
+
+    /// Starts an example that is a package of its own.
+    #[cfg(all(unix, feature = "postgres"))]
+    pub(crate) async fn start_package(name: &str, args: &[&str]) -> Self {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--package", name, "--manifest-path"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+            .arg("--target-dir")
+            .arg(target())
+            .output()
+            .await
+            .unwrap();
+        assert!(built.status.success(), "{built:?}");
+        Self::spawn(program(target().join("debug").join(name), args), name).await
+    }
+
+    async fn spawn(mut command: Command, name: &str) -> Self {
+        let mut process = command.spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = timeout(PATIENCE, output.next_line())
             .await
@@ -87,6 +120,8 @@ impl Serving {
         });
         Self {
             address: address.unwrap_or_else(|| panic!("{name} began with {first:?}")),
+            #[cfg(unix)]
+            _leash: super::leash::Leash::on(process.id().expect("it runs")),
             process,
             output,
         }
@@ -113,6 +148,17 @@ impl Serving {
         let id = self.process.id().expect("it runs").to_string();
         let sent = process::Command::new("kill").args([signal, &id]).status();
         assert!(sent.unwrap().success(), "kill {signal} {id}");
+    }
+
+    /// Returns how much memory it takes.
+    #[cfg(target_os = "linux")]
+    #[allow(dead_code, reason = "only a server whose store is gone is measured")]
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let id = self.process.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.expect("a size").trim().strip_suffix(" kB");
+        kib.expect("a size in kB").parse().unwrap()
     }
 
     /// Kills it, and returns once it is gone.

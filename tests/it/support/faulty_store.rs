@@ -69,10 +69,10 @@ pub(crate) const DOWN: Fault = Fault::Fails(StoreErrorKind::Unavailable);
 impl Default for FaultyStore {
     fn default() -> Self {
         let memory = MemoryStore::new();
-        #[cfg(any(all(unix, feature = "redis"), feature = "sqlite"))]
+        #[cfg(any(all(unix, feature = "redis"), feature = "postgres", feature = "sqlite"))]
         let backing =
             super::backing::Backing::of_environment().map(|store| store as Arc<dyn Store>);
-        #[cfg(not(any(all(unix, feature = "redis"), feature = "sqlite")))]
+        #[cfg(not(any(all(unix, feature = "redis"), feature = "postgres", feature = "sqlite")))]
         let backing = None;
         Self {
             backing: backing.unwrap_or_else(|| Arc::new(memory.clone())),

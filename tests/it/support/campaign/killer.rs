@@ -21,7 +21,7 @@ pub(super) struct Killer<'a> {
 pub(super) struct Deeds {
     pub(super) toll: Toll,
     pub(super) outages: Vec<Range<u64>>,
-    pub(super) losses: Vec<u64>,
+    pub(super) losses: Vec<Range<u64>>,
 }
 
 impl Killer<'_> {
@@ -62,10 +62,14 @@ impl Killer<'_> {
         let trouble = self.troubles.strike(&mut self.dice).await;
         match trouble {
             Trouble::None => return,
+            Trouble::Moved => {
+                deeds.toll.moves += 1;
+                return;
+            }
             Trouble::Away => deeds.toll.restarts += 1,
             Trouble::Lost => {
                 deeds.toll.losses += 1;
-                deeds.losses.push(start);
+                deeds.losses.push(start..now());
             }
         }
         // Each server takes a moment to find it again.

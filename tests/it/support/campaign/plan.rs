@@ -57,6 +57,7 @@ impl Campaign {
         Self {
             keys: 20_000,
             kills: 60,
+            clients: 32,
             ..Self::short(store)
         }
     }

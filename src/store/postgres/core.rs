@@ -1,0 +1,110 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    Failure,
+    cleanup::Cleanup,
+    driver::{Driver, Param, Session},
+    ear::Ear,
+    failure::FailureKind,
+    open::Open,
+    row::Row,
+    statements::Statements,
+    table::{Table, hex},
+    waiters::Waiters,
+};
+use crate::{
+    record_name::RecordName,
+    runtime::{self, Instant},
+};
+
+/// What both modes stand on.
+pub(super) struct Core {
+    pub(super) driver: Box<dyn Driver>,
+    pub(super) table: Table,
+    pub(super) statements: Statements,
+    pub(super) channel: String,
+    pub(super) deadline: Duration,
+    pub(super) transactional: bool,
+    pub(super) open: Arc<Open>,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) ear: Ear,
+    pub(super) cleanup: Cleanup,
+}
+
+/// How often a statement is tried again because the pooled connection had died, or because other
+/// transactions were in the way. Neither takes time; the deadline is over all of it.
+const TRIES: u32 = 32;
+
+impl Core {
+    /// Runs one statement by itself, within the deadline.
+    ///
+    /// Every operation may be repeated, so one that was undone, or whose connection broke, is.
+    pub(super) async fn query(
+        &self,
+        statement: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, Failure> {
+        self.within_deadline(async {
+            let mut tries = TRIES;
+            loop {
+                tries -= 1;
+                match self.query_once(statement, params).await {
+                    Err(failure) if failure.may_be_repeated() && tries > 0 => {}
+                    answer => return answer,
+                }
+            }
+        })
+        .await
+    }
+
+    async fn query_once(&self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Failure> {
+        let mut session = self.driver.session().await?;
+        let answer = session.query(statement, params).await;
+        give_back(session, &answer);
+        answer
+    }
+
+    /// Runs a script by itself: all of it, or nothing.
+    pub(super) async fn script(&self, script: &str) -> Result<(), Failure> {
+        let mut session = self.driver.session().await?;
+        let answer = session.script(script).await;
+        give_back(session, &answer);
+        answer
+    }
+
+    pub(super) async fn within_deadline<T>(
+        &self,
+        operation: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let until = Instant::now() + self.deadline;
+        runtime::timeout_at(until, operation)
+            .await
+            .unwrap_or_else(|_| Err(Failure::late()))
+    }
+
+    /// What a message about a key says.
+    pub(super) fn message(name: &RecordName) -> String {
+        hex(name.as_bytes())
+    }
+}
+
+/// Gives a connection back that is idle. After a failure it may not be, or be of no more use.
+fn give_back<T>(session: Box<dyn Session>, answer: &Result<T, Failure>) {
+    let idle = match answer {
+        Ok(_) => true,
+        Err(failure) => failure.kind == FailureKind::Conflict,
+    };
+    if idle {
+        session.give_back();
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("table", &self.table)
+            .field("transactional", &self.transactional)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

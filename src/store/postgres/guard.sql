@@ -1,0 +1,1 @@
+WITH mine AS (SELECT name FROM {table} WHERE name = $1 AND owner = $2 AND fence = $3 AND state = 'P' AND expires_at > clock_timestamp() FOR KEY SHARE) INSERT INTO {effects} (name, committed) SELECT name, true FROM mine ON CONFLICT (name) DO UPDATE SET committed = true

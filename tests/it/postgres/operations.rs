@@ -1,0 +1,259 @@
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tower_idempotency::{
+    PostgresStore,
+    store::{Claim, Claimed, Completion, StoreErrorKind},
+};
+
+use crate::support::{
+    claims::{acquire, assert_acquired, assert_failed, assert_record, complete, fresh, rival},
+    postgres::{Driver, PostgresServer, Stores},
+};
+
+async fn on(server: &PostgresServer) -> (Stores, PostgresStore) {
+    let stores = Stores::new(server, Driver::Deadpool);
+    stores.migrate().await;
+    let store = stores.open().await;
+    (stores, store)
+}
+
+#[tokio::test]
+async fn a_replay_and_a_held_key_write_nothing() {
+    let server = PostgresServer::start();
+    let (_, store) = on(&server).await;
+    let (completed, held) = (fresh(), fresh());
+    assert_acquired(acquire(&store, &completed).await, 1);
+    complete(&store, &completed, b"r").await.unwrap();
+    assert_acquired(acquire(&store, &held).await, 1);
+    // Whatever writes takes a number.
+    let next = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+    let before = server.number(next).await;
+    for _ in 0..50 {
+        assert_record(acquire(&store, &rival(&completed)).await, b"r");
+        let seen = acquire(&store, &rival(&held)).await;
+        assert!(
+            matches!(seen, Ok(Claimed::Held { left: Some(_), .. })),
+            "{seen:?}"
+        );
+        // A resend of the owner's.
+        assert_acquired(acquire(&store, &held).await, 1);
+    }
+    // The server's own housekeeping may take one.
+    let taken = server.number(next).await - before;
+    assert!(taken < 10, "{taken} transactions wrote");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_servers_make_the_tables_at_once_and_again() {
+    let stores = Stores::new(PostgresServer::shared(), Driver::Deadpool);
+    for _ in 0..2 {
+        let mut servers = JoinSet::new();
+        for number in 0..12 {
+            let driver = Driver::ALL[number % Driver::ALL.len()];
+            let stores = Stores {
+                driver,
+                ..stores.clone()
+            };
+            servers.spawn(async move { stores.open().await.migrate().await });
+        }
+        for made in servers.join_all().await {
+            made.unwrap();
+        }
+    }
+    assert_acquired(acquire(&stores.open().await, &fresh()).await, 1);
+}
+
+#[tokio::test]
+async fn names_are_quoted_and_those_that_would_be_changed_are_refused() {
+    let server = PostgresServer::shared();
+    server
+        .run(r#"CREATE SCHEMA IF NOT EXISTS "a ""schema""; x""#)
+        .await;
+    let stores = Stores::new(server, Driver::Deadpool);
+    let named = |schema: &str, table: &str| {
+        let builder = PostgresStore::builder().schema(schema).table(table);
+        builder.pool(stores.deadpool())
+    };
+    let store = named("a \"schema\"; x", "Odd \"table\"").unwrap();
+    store.migrate().await.unwrap();
+    assert_acquired(acquire(&store, &fresh()).await, 1);
+    let long = "t".repeat(53);
+    for (schema, table) in [
+        ("", "t"),
+        ("public", ""),
+        ("public", "a\0b"),
+        ("public", &long),
+    ] {
+        let refused = named(schema, table).unwrap_err();
+        assert!(
+            refused.to_string().contains("is no name for a table"),
+            "{refused}"
+        );
+    }
+    assert!(named("public", &long[1..]).is_ok());
+}
+
+#[tokio::test]
+async fn stores_with_other_tables_have_nothing_to_do_with_each_other() {
+    let server = PostgresServer::shared();
+    for transactional in [false, true] {
+        let claim = fresh();
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut stores = Stores::new(server, Driver::Deadpool);
+            stores.transactional = transactional;
+            stores.migrate().await;
+            let store = stores.open().await;
+            let acquired = acquire(&store, &claim).await;
+            assert!(matches!(acquired, Ok(Claimed::Acquired(_))), "{acquired:?}");
+            held.push((store, acquired));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_expired_is_deleted_in_batches_by_many_servers_and_the_rest_stays() {
+    let server = PostgresServer::shared();
+    let stores = Stores::new(server, Driver::Deadpool);
+    stores.migrate().await;
+    let store = stores.open().await;
+    let (kept, moment) = (fresh(), Duration::from_millis(1));
+    assert_acquired(acquire(&store, &kept).await, 1);
+    for _ in 0..250 {
+        let claim = fresh();
+        let claim = Claim::new(*claim.name(), *claim.owner(), moment, moment);
+        assert_acquired(acquire(&store, &claim).await, 1);
+        if claim.name().as_bytes()[0] % 2 == 0 {
+            let kept = complete(&store, &claim, b"r").await.unwrap();
+            assert_eq!(kept, Completion::Kept);
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let mut cleaning = JoinSet::new();
+    for _ in 0..4 {
+        let builder = PostgresStore::builder()
+            .table(&stores.table)
+            .cleanup_batch(10);
+        let store = builder.pool(stores.deadpool()).unwrap();
+        cleaning.spawn(async move { store.clean_up().await.unwrap() });
+    }
+    let deleted: u64 = cleaning.join_all().await.into_iter().sum();
+    assert_eq!(deleted, 250, "each by one of them");
+    let left = format!("SELECT count(*) FROM {}", stores.table);
+    assert_eq!(server.number(&left).await, 1);
+    let seen = acquire(&store, &rival(&kept)).await;
+    assert!(matches!(seen, Ok(Claimed::Held { .. })), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_in_use_cleans_up_by_itself_and_stays_small() {
+    let server = PostgresServer::shared();
+    let stores = Stores::new(server, Driver::Deadpool);
+    stores.migrate().await;
+    let builder = PostgresStore::builder().table(&stores.table);
+    let builder = builder.cleanup_interval(Duration::from_millis(50));
+    let store = builder.pool(stores.deadpool()).unwrap();
+    let size = format!("SELECT pg_total_relation_size('{}')", stores.table);
+    let mut sizes = Vec::new();
+    for _ in 0..6 {
+        for _ in 0..500 {
+            let claim = fresh();
+            let moment = Duration::from_millis(1);
+            let claim = Claim::new(*claim.name(), *claim.owner(), claim.lease(), moment);
+            assert_acquired(acquire(&store, &claim).await, 1);
+            complete(&store, &claim, b"a record of some length")
+                .await
+                .unwrap();
+        }
+        // What autovacuum does, without the wait for it.
+        server.run(&format!("VACUUM {}", stores.table)).await;
+        sizes.push(server.number(&size).await);
+    }
+    let (first, last) = (sizes[1], sizes[5]);
+    assert!(last <= first * 2, "it grows and grows: {sizes:?}");
+    let left = format!("SELECT count(*) FROM {}", stores.table);
+    let left = server.number(&left).await;
+    assert!(left < 1500, "{left} of 3000 are left");
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_unavailable_and_one_without_tables_is_not() {
+    let mut server = PostgresServer::start();
+    for driver in Driver::ALL {
+        for transactional in [false, true] {
+            let mut stores = Stores::new(&server, driver);
+            stores.transactional = transactional;
+            let store = stores.open().await;
+            assert_failed(acquire(&store, &fresh()).await, StoreErrorKind::Corrupt);
+        }
+    }
+    let stores = Stores::new(&server, Driver::Deadpool);
+    stores.migrate().await;
+    let store = stores.open().await;
+    let claim = fresh();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    server.kill();
+    assert_failed(acquire(&store, &fresh()).await, StoreErrorKind::Unavailable);
+    server.restart();
+    assert_eq!(
+        complete(&store, &claim, b"r").await.unwrap(),
+        Completion::Kept
+    );
+}
+
+/// Every connection of the pool has died, and none is noticed before it is used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_server_fails_no_operation_that_follows() {
+    let mut server = PostgresServer::start();
+    for driver in Driver::ALL {
+        for transactional in [false, true] {
+            let mut stores = Stores::new(&server, driver);
+            stores.transactional = transactional;
+            stores.migrate().await;
+            let store = stores.open().await;
+            let at_once = async || {
+                let mut claims = JoinSet::new();
+                for _ in 0..8 {
+                    let store = store.clone();
+                    claims.spawn(async move { acquire(&store, &fresh()).await });
+                }
+                let acquired = claims.join_all().await;
+                for acquired in acquired {
+                    assert_acquired(acquired, 1);
+                }
+            };
+            at_once().await;
+            server.kill();
+            server.restart();
+            at_once().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serialization_failures_are_tried_again() {
+    let server = PostgresServer::shared();
+    for driver in Driver::ALL {
+        let mut stores = Stores::new(server, driver);
+        stores.migrate().await;
+        stores.url += "?options=-c%20default_transaction_isolation%3Dserializable";
+        let store = stores.open().await;
+        for _ in 0..10 {
+            let claim = fresh();
+            let mut claims = JoinSet::new();
+            for _ in 0..16 {
+                let (store, claim) = (store.clone(), rival(&claim));
+                claims.spawn(async move {
+                    let claimed = acquire(&store, &claim).await.unwrap();
+                    if let Claimed::Acquired(_) = claimed {
+                        complete(&store, &claim, b"r").await.unwrap();
+                        return 1;
+                    }
+                    0
+                });
+            }
+            assert_eq!(claims.join_all().await.into_iter().sum::<u32>(), 1);
+        }
+    }
+}
