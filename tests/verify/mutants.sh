@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 command -v cargo-mutants >/dev/null || cargo install cargo-mutants --version 27.1.0 --locked --quiet
-copy=${CARGO_TARGET_DIR:-$PWD/tests/verify/target}/mutants
+copy=${CARGO_TARGET_DIR:-$PWD/target}/mutants
 mkdir -p "$copy/tree"
 # With its times, so that only what changed is built again.
 rm -rf "$copy"/tree/*
