@@ -15,10 +15,8 @@ use tower_idempotency::MemoryStore;
 use self::keys::{DAY, RECORD, claim, keep, try_claim, unbounded_store};
 
 fn main() {
-    let keys = match env::args().any(|arg| arg == "--full") {
-        true => 5_000_000,
-        false => 1_000_000,
-    };
+    let is_full = env::args().any(|arg| arg == "--full");
+    let keys = if is_full { 5_000_000 } else { 1_000_000 };
     println!(
         "bytes a key, {keys} keys  {:>9} {:>9}",
         "allocated", "resident"
