@@ -123,6 +123,8 @@ impl Session for Borrowed {
         params: &[Param<'_>],
     ) -> Result<(), Failure> {
         let client = self.client();
+        // It is: what had to be prepared now would come after COMMIT.
+        client.prepare_cached(statement).await.map_err(failed)?;
         let script = async {
             match script {
                 Some(script) => client.batch_execute(script).await.map_err(failed),
