@@ -37,7 +37,7 @@ impl File {
         #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
         mut connection: Connection,
     ) -> Result<Connection, OpenError> {
-        connection.busy_handler(Some(wait_while_busy))?;
+        connection.busy_timeout(PATIENCE)?;
         // Of a file that has no page yet, this is kept; of any other, it changes nothing.
         connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
         write_ahead(&connection)?;
@@ -52,6 +52,8 @@ impl File {
         }
         upgraded?;
         gate::commit(&connection).map_err(OpenError::from)?;
+        // From now on, whoever waits has a deadline of its own.
+        connection.busy_handler(Some(wait_while_busy))?;
         Ok(connection)
     }
 

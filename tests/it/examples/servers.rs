@@ -116,7 +116,7 @@ async fn payments_on_sqlite_knows_a_payment_after_a_restart() {
         let mut payments = Serving::start("payments", &["127.0.0.1:0", "--store", &store]).await;
         let mut client = payments.connect(Version::Http1).await;
         let answer = client.send(send(payment("order-17"), "")).await;
-        assert_eq!(answer.is_replayed(), replayed);
+        assert_eq!(answer.is_replayed(), replayed, "{answer:?}");
         ids.push(payment_id(&answer));
         payments.kill().await;
     }
