@@ -35,9 +35,9 @@ case $ended in 0 | 2 | 3 | 124 | 130) ;; *)
   ;;
 esac
 out=$copy/mutants.out
-lines() { cat "$@" 2>/dev/null | wc -l; }
+lines() { { cat "$@" 2>/dev/null || true; } | wc -l; }
 caught=$(lines "$out"/{caught,timeout,previously_caught}.txt)
-missed=$(grep -vxFf tests/verify/survivors.txt "$out/missed.txt" || true)
+missed=$(grep -vxFf tests/verify/survivors.txt "$out/missed.txt" 2>/dev/null || true)
 echo "mutants: $caught noticed so far, $(lines "$out/missed.txt") not, of which $(printf '%s' "$missed" | grep -c . || true) unexplained"
 [ -z "$missed" ] || {
   printf '%s\n' "$missed" >&2

@@ -1,5 +1,8 @@
 //! Plays rounds on every store for some seconds.
 
+#[path = "../../../it/support/leash.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod leash;
 #[path = "../../../it/support/redis.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod redis;

@@ -2,6 +2,9 @@
 //! stop at a random moment, and sends every request again to its successor: each has been carried out
 //! exactly once, and who was answered before is answered the same.
 
+#[path = "../../../it/support/leash.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod leash;
 #[path = "../../../it/support/redis.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod redis;
