@@ -34,6 +34,7 @@ async fn run(scheme: &str, setup: impl FnOnce(String) -> Campaign) {
     let url = format!("{scheme}:{}", database.path().display());
     let campaign = Campaign {
         claims_die: scheme == "sqlite+tx",
+        stops: false,
         ..setup(url)
     };
     campaign.run(&mut Locks(&database)).await;
