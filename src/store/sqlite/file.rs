@@ -45,6 +45,8 @@ impl File {
         // A log that grew while somebody read for long does not stay so long for ever.
         connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
         connection.set_prepared_statement_cache_capacity(64);
+        // Here and from now on whoever waits asks as often as all others do.
+        connection.busy_handler(Some(wait_while_busy))?;
         begin(&connection, Instant::now() + PATIENCE).map_err(OpenError::from)?;
         let upgraded = schema::upgrade(&connection);
         if upgraded.is_err() {
@@ -52,8 +54,6 @@ impl File {
         }
         upgraded?;
         gate::commit(&connection).map_err(OpenError::from)?;
-        // From now on, whoever waits has a deadline of its own.
-        connection.busy_handler(Some(wait_while_busy))?;
         Ok(connection)
     }
 

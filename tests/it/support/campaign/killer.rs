@@ -13,6 +13,8 @@ pub(super) struct Killer<'a> {
     pub(super) fleet: Arc<Fleet>,
     pub(super) troubles: &'a mut dyn Troubles,
     pub(super) lease: Duration,
+    /// Whether servers are stopped, too.
+    pub(super) stops: bool,
     pub(super) dice: Dice,
 }
 
@@ -42,6 +44,7 @@ impl Killer<'_> {
                     self.fleet.kill(place).await;
                     deeds.toll.kills += 1;
                 }
+                45..85 if !self.stops => {}
                 45..85 => {
                     let during = self.dice.micros(lease * 11 / 10..lease * 9 / 5);
                     let fleet = Arc::clone(&self.fleet);
