@@ -36,7 +36,9 @@ pub(crate) fn print() {
             .map(|layer| Variant::charge(name, router::charging().layer(layer), key));
         if name == "replay" {
             let all = u32::try_from(REPLAYED).expect("few");
-            variants.iter().for_each(|it| _ = send(&runtime, it, all));
+            for variant in &variants {
+                send(&runtime, variant, all);
+            }
         }
         let times = interleaved(ROUNDS, &variants, |it| send(&runtime, it, REQUESTS));
         println!(

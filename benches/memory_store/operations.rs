@@ -17,7 +17,9 @@ const OPERATIONS: [&str; 6] = ["claim", "held", "renew", "complete", "replay", "
 pub(crate) fn print(is_full: bool) {
     println!("nanoseconds a call, all threads together");
     print!("{:>9} {:>8}", "keys", "threads");
-    OPERATIONS.iter().for_each(|name| print!(" {name:>9}"));
+    for name in OPERATIONS {
+        print!(" {name:>9}");
+    }
     println!();
     for keys in [1000, 1_000_000, 5_000_000] {
         if keys > 1_000_000 && !is_full {
@@ -30,7 +32,9 @@ pub(crate) fn print(is_full: bool) {
             // What the claims of one row left behind is not in the next one's way.
             fresh += 2 * CALLS;
             print!("{keys:>9} {threads:>8}");
-            nanos.iter().for_each(|nanos| print!(" {nanos:>9.0}"));
+            for nanos in nanos {
+                print!(" {nanos:>9.0}");
+            }
             println!();
         }
     }
