@@ -12,12 +12,11 @@ mod counting;
 
 use self::common::{
     figure::Figure,
-    rounds::single_threaded,
     variant::{charges, refusals},
 };
 
 fn main() {
-    let runtime = single_threaded();
+    let runtime = counting::timeless();
     let variants: Vec<_> = charges().into_iter().chain(refusals(&runtime)).collect();
     let counts = variants
         .iter()

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Measures everything, and writes the figures into docs/performance.md, the README's table and the
 # chart. Needs valgrind, redis-server, 6 GiB of memory, and a machine that does nothing else.
+#
+#     benches/report.sh            # all
+#     benches/report.sh redis maps # some blocks of the page
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 page=docs/performance.md
+wanted=" $* "
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -27,10 +31,11 @@ block() {
 measure() {
   local name=$1
   shift
+  [[ $wanted = '  ' || $wanted = *" $name "* ]] || return 0
   echo "==> $*" >&2
   "$@" 2>"$scratch/errors" >"$scratch/said" || { cat "$scratch/errors" >&2; exit 1; }
-  tee /dev/stderr <"$scratch/said" |
-    sed -e '$!b' -e '/^$/d' |
+  cat "$scratch/said" >&2
+  sed -e '$!b' -e '/^$/d' "$scratch/said" |
     { echo '```text'; echo "\$ $*"; cat; echo '```'; } | block $page "$name"
 }
 
@@ -69,6 +74,7 @@ peers peers peers -- --chart docs/performance.svg --table "$scratch/table"
 peers peer-allocations allocations
 peers hashes hashes
 peers maps maps
+[ -e "$scratch/table" ] || exit 0
 # The page does not show where the table was put for the README.
 sed -i "s| --table $scratch/table||" $page
 # The table stands where one with its head stood.

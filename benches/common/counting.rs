@@ -1,8 +1,18 @@
 //! Not one of the modules of `common`: whoever counts has another allocator than those who time.
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::common::{rounds, variant::Variant};
+
+/// Returns a runtime whose clock stands still. What is due at one time shares an allocation in the
+/// store's queue, and how much that is must not depend on the machine's pace.
+pub(crate) fn timeless() -> Runtime {
+    Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
+}
 
 /// So many that each of the store's shards has a table.
 const WARMING: u32 = 6000;

@@ -7,13 +7,10 @@ mod counting;
 #[path = "../peers.rs"]
 mod peers;
 
-use self::{
-    common::rounds::single_threaded,
-    peers::{KINDS, bare, peers},
-};
+use self::peers::{KINDS, bare, peers};
 
 fn main() {
-    let runtime = single_threaded();
+    let runtime = counting::timeless();
     let none = counting::allocations(&bare(), &runtime);
     print!("{:<20}", format!("over bare ({none})"));
     KINDS.iter().for_each(|kind| print!(" {kind:>14}"));
