@@ -5,7 +5,7 @@ use std::{cell::RefCell, ops::RangeInclusive};
 use fastrand::Rng;
 
 thread_local! {
-    static RNG: RefCell<Rng> = RefCell::new(Rng::with_seed(0));
+    static RNG: RefCell<Rng> = const { RefCell::new(Rng::with_seed(0)) };
 }
 
 /// Starts the numbers of this thread anew.

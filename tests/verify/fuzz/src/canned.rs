@@ -10,11 +10,13 @@ use tower_idempotency::{
     store::{Acquired, Changed, Claim, Claimed, Completion, Renewal, StoreError},
 };
 
+type MakeRecord = dyn Fn(&Asked) -> Bytes + Send + Sync;
+
 /// A store that remembers what it was asked last, and answers with a record where it has one.
 #[derive(Clone, Default)]
 pub struct Canned {
     asked: Arc<Mutex<Option<Asked>>>,
-    record: Option<Arc<dyn Fn(&Asked) -> Bytes + Send + Sync>>,
+    record: Option<Arc<MakeRecord>>,
 }
 
 /// What identifies a request.

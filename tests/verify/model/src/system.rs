@@ -304,10 +304,11 @@ impl State {
         {
             self.find(Found::RefusedByItself);
         }
-        if let (Operation::Complete(_, record), Answer::Kept) = (operation, answer) {
-            if *self.recorded.get_or_insert(record) != record && setting.losses == 0 {
-                self.find(Found::AnotherRecord);
-            }
+        if let (Operation::Complete(_, record), Answer::Kept) = (operation, answer)
+            && *self.recorded.get_or_insert(record) != record
+            && setting.losses == 0
+        {
+            self.find(Found::AnotherRecord);
         }
         answer
     }

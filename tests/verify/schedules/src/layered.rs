@@ -97,9 +97,9 @@ pub fn waiting_in_line() {
         .map(|_| future::spawn(send(service.clone())))
         .collect();
     let answers = tasks.iter().map(future::JoinHandle::abort_handle);
-    let handles: Vec<_> = answers.collect();
+    let clients: Vec<_> = answers.collect();
     turn_until(
-        || handles.iter().all(future::AbortHandle::is_finished),
+        || clients.iter().all(future::AbortHandle::is_finished),
         SHORT,
     );
     for task in tasks {
@@ -151,9 +151,9 @@ pub fn renewal() {
     let tasks: Vec<_> = (0..2)
         .map(|_| future::spawn(send(service.clone())))
         .collect();
-    let handles: Vec<_> = tasks.iter().map(future::JoinHandle::abort_handle).collect();
+    let clients: Vec<_> = tasks.iter().map(future::JoinHandle::abort_handle).collect();
     turn_until(
-        || handles.iter().all(future::AbortHandle::is_finished),
+        || clients.iter().all(future::AbortHandle::is_finished),
         LONG,
     );
     let mut recorded = None;

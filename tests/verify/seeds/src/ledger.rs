@@ -98,7 +98,7 @@ impl Book {
             }
         }
         for what in found {
-            self.violate(format!("{what}: key {key}"));
+            self.violate(&format!("{what}: key {key}"));
         }
     }
 
@@ -108,7 +108,7 @@ impl Book {
         let before = self.recorded.iter().find(|(recorded, _)| *recorded == key);
         match before {
             Some((_, before)) if before != body && !self.lost => {
-                self.violate(format!("{body} is recorded over {before}"));
+                self.violate(&format!("{body} is recorded over {before}"));
             }
             Some(_) => {}
             None => self.recorded.push((key, body.to_owned())),
@@ -127,7 +127,7 @@ impl Book {
             .iter()
             .any(|(recorded, recorded_body)| *recorded == key && recorded_body == body);
         if !is_recorded && !self.lost {
-            self.violate(format!(
+            self.violate(&format!(
                 "{body} is replayed for {key}, and was not recorded"
             ));
         }
@@ -143,8 +143,8 @@ impl Book {
         line.hash(&mut self.trace);
     }
 
-    pub(crate) fn violate(&mut self, violation: String) {
-        self.note(&violation);
+    pub(crate) fn violate(&mut self, violation: &str) {
+        self.note(violation);
         let moment: Duration = turmoil::sim_elapsed().unwrap_or_default();
         self.violations
             .push(format!("{violation}, after {moment:?}"));

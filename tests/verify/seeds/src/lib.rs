@@ -136,7 +136,7 @@ async fn ask(client: usize, ledger: Ledger, mut rng: Rng) -> turmoil::Result {
             .is_some_and(|told| told.replayed || refuses && told.body.contains("outcome-unknown"));
         if !is_resolved {
             let violation = format!("key {key} is never resolved, at last {last:?}");
-            ledger.book().violate(violation);
+            ledger.book().violate(&violation);
         }
     }
     Ok(())

@@ -49,10 +49,10 @@ fn main() -> Result<(), lexopt::Error> {
             seed,
         };
         match stop.check() {
-            Ok(seen) => {
-                requests += seen.len();
-                unanswered += seen.iter().filter(|seen| seen.answer.is_none()).count();
-                hung_up += seen.iter().filter(|seen| seen.hangs_up).count();
+            Ok(sent) => {
+                requests += sent.len();
+                unanswered += sent.iter().filter(|one| one.answer.is_none()).count();
+                hung_up += sent.iter().filter(|one| one.hangs_up).count();
             }
             Err(error) => {
                 println!(

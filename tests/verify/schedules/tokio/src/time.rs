@@ -67,7 +67,11 @@ impl ops::Sub<Duration> for Instant {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        Self(self.0 - duration)
+        Self(
+            self.0
+                .checked_sub(duration)
+                .expect("no moment is before the first"),
+        )
     }
 }
 
