@@ -66,13 +66,15 @@ async fn first_requests(directory: &Path) {
     println!("{CALLERS} callers, each commit synced, a second (median of {ROUNDS})");
     let (mut firsts, mut inserts, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let insert = a_second(|| {
-            let rows = rows.clone();
+        let own = rows.clone();
+        let insert = a_second(move || {
+            let rows = own.clone();
             async move { rows.insert().await }
         });
         let insert = insert.await;
-        let first = a_second(|| {
-            let store = store.clone();
+        let own = store.clone();
+        let first = a_second(move || {
+            let store = own.clone();
             async move { recorded(&store).await }
         });
         let first = first.await;
@@ -89,7 +91,7 @@ async fn first_requests(directory: &Path) {
 async fn replays(directory: &Path) {
     let store = SqliteStore::open(directory.join("replays.db")).await;
     let memory = common::replaying("memory", IdempotencyLayer::new(MemoryStore::new()));
-    let sqlite = common::replaying("sqlite", IdempotencyLayer::new(store.expect("a store")));
+    let sqlite = common::replaying("SQLite", IdempotencyLayer::new(store.expect("a store")));
     let (memory, sqlite) = (Arc::new(memory), Arc::new(sqlite));
     println!("replays through the layer, microseconds each (median of {ROUNDS})");
     for callers in [1, CALLERS] {
@@ -102,8 +104,8 @@ async fn replays(directory: &Path) {
             ratios.push(of_sqlite / of_memory);
         }
         println!("  {callers} callers");
-        println!("    memory          {:>8.1}", median(&mut memories));
-        println!("    SQLite          {:>8.1}", median(&mut sqlites));
+        println!("    {:<15} {:>8.1}", memory.name, median(&mut memories));
+        println!("    {:<15} {:>8.1}", sqlite.name, median(&mut sqlites));
         println!("    ratio           {:>8.2}", median(&mut ratios));
     }
 }
@@ -185,7 +187,7 @@ fn fill(path: &Path, count: u64) {
                    (unixepoch() + 86400) * 1000 + ?3, ?4)",
             )
             .expect("the store's table");
-        let record = vec![7; RECORD];
+        let record = vec![7_u8; RECORD];
         for number in 0..count {
             let claim = fresh();
             let number = i64::try_from(number).expect("few");
@@ -283,7 +285,7 @@ impl Rows {
                      CREATE TABLE rows (id INTEGER PRIMARY KEY, name BLOB UNIQUE, record BLOB)",
                 )
                 .expect("a table");
-            let record = vec![7; RECORD];
+            let record = vec![7_u8; RECORD];
             while let Ok(first) = rows.recv() {
                 let all: Vec<_> = [first].into_iter().chain(rows.try_iter()).collect();
                 connection.execute_batch("BEGIN IMMEDIATE").expect("begun");

@@ -32,7 +32,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
             "--store" => {
                 store = args
                     .next()
-                    .ok_or("--store needs a URL: sqlite:payments.db")?
+                    .ok_or("--store needs a URL: sqlite:payments.db")?;
             }
             _ => address = arg,
         }

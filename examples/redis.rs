@@ -25,12 +25,20 @@ async fn main() -> ExitCode {
     }
 }
 
+const KEY: &str = "-H 'Idempotency-Key: order-17'";
+
+/// Servers of one service have one name. A request for another name is another request.
+const HOST: &str = "-H 'Host: shop.example'";
+
 async fn serve(url: &str) -> Result<(), Box<dyn Error>> {
     let (first, second) = (listen(url).await?, listen(url).await?);
+    let addresses = [first.0.local_addr()?, second.0.local_addr()?];
+    for address in addresses {
+        println!("listening on http://{address}");
+    }
     println!("two servers, one store; ask both, and compare the payment ids:");
-    for listener in [&first.0, &second.0] {
-        let address = listener.local_addr()?;
-        println!("  curl -i -X POST http://{address}/pay -H 'Idempotency-Key: order-17'");
+    for address in addresses {
+        println!("  curl -i -X POST http://{address}/pay {KEY} {HOST}");
     }
     tokio::try_join!(
         axum::serve(first.0, first.1).into_future(),

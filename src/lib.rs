@@ -40,7 +40,7 @@
 //! | `sqlx` | the store in PostgreSQL, on sqlx (Rust 1.94) | |
 //! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster (Rust 1.88) | |
 //! | `redis-tls` | the same over TLS (rustls) | |
-//! | `sqlite` | the store in a SQLite file, which is built in (Rust 1.89, or an older rusqlite) | |
+//! | `sqlite` | the store in a SQLite file, which is built in | |
 //! | `encryption` | records encrypted before they reach the store | |
 //! | `metrics` | counters, histograms and gauges, through the facade of that name | |
 //! | `tracing` | a span for each keyed request, and events: short digests, never a key, a scope, a credential or a body | |
@@ -107,10 +107,10 @@ pub use self::{
 
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
-#[cfg(feature = "sqlite")]
-pub use self::store::SqliteStore;
 #[cfg(any(feature = "postgres", feature = "sqlx"))]
 pub use self::store::{PgTransaction, PostgresStore};
+#[cfg(feature = "sqlite")]
+pub use self::store::{SqliteStore, SqliteTransaction};
 
 // Every Rust block of the pages is a test.
 #[cfg(doctest)]

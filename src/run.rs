@@ -154,6 +154,9 @@ impl<'a, S: Store> Run<'a, S> {
             Outcome::Retryable => Settlement::Release,
             Outcome::Unknown => Settlement::Abandon,
             Outcome::Final => {
+                if body.whole().is_none() {
+                    events::body_omitted(self.claim.name());
+                }
                 let effects = parts.extensions.get().copied();
                 let effects = effects.unwrap_or_else(|| Effects::of(parts.status, grpc_status));
                 Settlement::Complete(self.record(&parts, body.whole()), effects)
@@ -182,9 +185,6 @@ impl<'a, S: Store> Run<'a, S> {
     }
 
     fn record(&self, parts: &response::Parts, whole: Option<&Buffered>) -> Bytes {
-        if whole.is_none() {
-            events::body_omitted(self.claim.name());
-        }
         let (settings, name) = (&self.shared.settings, self.claim.name());
         replay::record(settings, name, self.fingerprint, parts, whole)
     }
@@ -196,7 +196,7 @@ impl<'a, S: Store> Run<'a, S> {
     pub(crate) async fn settle(
         &mut self,
         settlement: Settlement,
-        again: impl FnOnce(&Self) -> Settlement,
+        mut again: impl FnMut(&Self) -> Settlement,
     ) -> Result<(), Rejection> {
         let Some((permit, Some(renewing))) = self.held.take() else {
             self.shared.clean_up(*self.claim, settlement, None);
@@ -210,7 +210,13 @@ impl<'a, S: Store> Run<'a, S> {
             return Err(Rejection::Superseded);
         }
         let outcome = settlement.outcome();
-        match settlement.apply(&*self.shared.store, self.claim).await {
+        let mut settled = settlement.apply(&*self.shared.store, self.claim).await;
+        // A process that stood still until its lease had passed may have lost the call with it, as
+        // too late, and the key too: another call tells.
+        if settled.is_err() && renewing.lease().has_lapsed() {
+            settled = again(self).apply(&*self.shared.store, self.claim).await;
+        }
+        match settled {
             Ok(Completion::Superseded) => {
                 events::superseded(self.claim.name());
                 Err(Rejection::Superseded)

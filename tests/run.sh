@@ -125,3 +125,6 @@ $unprivileged "$pg/postgres" -D "$scratch/pg" -h 127.0.0.1 -p "$port" -k "$scrat
 postgres=$!
 for _ in $(seq 100); do "$pg/pg_isready" -q -h 127.0.0.1 -p "$port" && break || sleep 0.1; done
 WIRE_STORE=postgres://postgres@127.0.0.1:$port/postgres cargo test --all-features --locked --test it wire::
+
+# A share of what tests/verify.sh does at length.
+tests/verify/quick.sh

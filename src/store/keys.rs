@@ -102,9 +102,11 @@ impl<K: Clone + Hash + Eq> Waiting<K> {
     /// Has the key watched, by one task for all who wait for it.
     pub(super) fn watch(&self, start: impl FnOnce(Arc<Notify>) -> JoinHandle<()>) {
         let mut keys = self.keys.lock();
-        if let Some(watched) = keys.get_mut(&self.key)
-            && watched.watcher.as_ref().is_none_or(JoinHandle::is_finished)
-        {
+        let alone = |watched: &&mut Watched| {
+            let watcher = watched.watcher.as_ref();
+            watcher.is_none_or(JoinHandle::is_finished)
+        };
+        if let Some(watched) = keys.get_mut(&self.key).filter(alone) {
             watched.watcher = Some(start(Arc::clone(&watched.look)));
         }
     }
@@ -115,11 +117,11 @@ impl<K: Hash + Eq> Drop for Waiting<K> {
         let mut keys = self.keys.lock();
         if let Some(watched) = keys.get_mut(&self.key) {
             watched.waiting -= 1;
-            if watched.waiting == 0
-                && let Some(watched) = keys.remove(&self.key)
-                && let Some(watcher) = watched.watcher
-            {
-                watcher.abort();
+            if watched.waiting == 0 {
+                let watched = keys.remove(&self.key);
+                if let Some(watcher) = watched.and_then(|watched| watched.watcher) {
+                    watcher.abort();
+                }
             }
         }
         drop(keys);

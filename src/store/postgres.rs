@@ -76,7 +76,8 @@ use crate::{
 /// # How it works
 ///
 /// Claimed, each operation is one statement and one round trip, in the server's time, and may be
-/// repeated; a replay writes nothing. Transactional, the claim is `BEGIN`, a try at an advisory
+/// repeated; a claim that finds nothing in its way is a second one, and a replay writes nothing.
+/// Transactional, the claim is `BEGIN`, a try at an advisory
 /// lock, a look for the record and a savepoint; completion inserts the record and commits.
 ///
 /// A connection that is not known to be idle is closed, and never given back to the pool. Nobody

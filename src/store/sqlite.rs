@@ -136,7 +136,8 @@ impl SqliteStore {
         SqliteStoreBuilder::new()
     }
 
-    /// Returns the same store in the transactional mode: a claim opens a transaction, the handler
+    /// Returns the same store in the transactional mode, with the same threads and connections, so that
+    /// routes of both modes can be beside one another: a claim opens a transaction, the handler
     /// writes in it ([`SqliteTransaction`]), and the record of its answer is committed with what
     /// it wrote.
     ///

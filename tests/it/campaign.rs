@@ -155,15 +155,17 @@ fn what_the_store_lost_is_counted_apart() {
     let mut evidence = evidence(&[run(2, 1, 10_000, 10_020), run(2, 1, 11_000, 11_010)]);
     evidence.keys = vec![saw(0, &[shown("a", 1)])];
     assert!(matches!(found(&evidence), Violation::StartedTwice(..)));
-    evidence.losses = vec![10_500];
+    evidence.losses.push(10_500..10_600);
     nothing_found(&evidence);
     assert_eq!(evidence.judge().lost, 1);
     // A loss explains nothing that came before it, or long after.
-    for loss in [11_001, 10_020 + 10_001] {
-        evidence.losses = vec![loss];
-        evidence.runs[1].start = loss - 1 + 2 * u64::from(loss > 11_001);
-        assert!(matches!(found(&evidence), Violation::StartedTwice(..)));
-    }
+    evidence.losses[0] = 11_001..11_100;
+    assert!(matches!(found(&evidence), Violation::StartedTwice(..)));
+    evidence.losses[0] = 20_021..20_100;
+    evidence.runs[1].start = 21_000;
+    assert!(matches!(found(&evidence), Violation::StartedTwice(..)));
+    evidence.losses[0] = 9000..9990;
+    assert!(matches!(found(&evidence), Violation::StartedTwice(..)));
 }
 
 #[test]
@@ -176,6 +178,16 @@ fn two_answers_of_one_key_are_found() {
     evidence.outages.push(10_010..10_500);
     nothing_found(&evidence);
     assert_eq!(evidence.judge().unsaved, 1);
+}
+
+#[test]
+fn an_answer_that_nobody_knows_any_more_is_found() {
+    let mut evidence = evidence(&[run(2, 1, 10_000, 10_020)]);
+    evidence.keys = vec![saw(0, &[shown("a", 1)])];
+    evidence.keys[0].forgotten = true;
+    assert_eq!(found(&evidence), Violation::Forgotten(0));
+    evidence.losses.push(10_500..10_600);
+    nothing_found(&evidence);
 }
 
 #[test]

@@ -9,10 +9,18 @@ mod cluster;
 #[cfg(feature = "testing")]
 mod conformance;
 mod connection;
+#[cfg(feature = "axum")]
+mod faults;
+#[cfg(feature = "axum")]
+mod fleet;
 mod operations;
+mod outages;
+#[cfg(feature = "axum")]
+mod records;
 mod replicas;
 mod sentinel;
 mod settings;
+mod sizes;
 mod swapped;
 #[cfg(feature = "redis-tls")]
 mod tls;

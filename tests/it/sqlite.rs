@@ -6,6 +6,8 @@ mod campaign;
 mod conformance;
 mod contention;
 mod database;
+#[cfg(all(feature = "axum", feature = "client"))]
+mod exactly_once;
 mod files;
 #[cfg(feature = "axum")]
 mod kills;

@@ -14,6 +14,8 @@ pub(crate) mod campaign;
 pub(crate) mod claims;
 pub(crate) mod examples;
 pub(crate) mod faulty_store;
+#[cfg(unix)]
+pub(crate) mod leash;
 #[cfg(feature = "tracing")]
 pub(crate) mod log;
 #[cfg(feature = "metrics")]
@@ -23,7 +25,14 @@ pub(crate) mod meter;
 pub(crate) mod postgres;
 #[cfg(all(unix, feature = "redis"))]
 #[allow(dead_code, reason = "each use is a test's own")]
+pub(crate) mod proxy;
+#[cfg(all(unix, feature = "redis"))]
+#[allow(dead_code, reason = "each use is a test's own")]
 pub(crate) mod redis;
+#[cfg(all(unix, feature = "axum", feature = "redis"))]
+pub(crate) mod redis_cluster;
+#[cfg(all(unix, feature = "axum", feature = "redis"))]
+pub(crate) mod redis_proxy;
 pub(crate) mod scene;
 pub(crate) mod sockets;
 pub(crate) mod wire;

@@ -123,6 +123,8 @@ impl Session for Borrowed {
         params: &[Param<'_>],
     ) -> Result<(), Failure> {
         let client = self.client();
+        // It is: what had to be prepared now would come after COMMIT.
+        client.prepare_cached(statement).await.map_err(failed)?;
         let script = async {
             match script {
                 Some(script) => client.batch_execute(script).await.map_err(failed),
@@ -228,7 +230,7 @@ fn failed(error: tokio_postgres::Error) -> Failure {
     }
     let io = error
         .source()
-        .is_some_and(|source| source.is::<std::io::Error>());
+        .is_some_and(<dyn Error>::is::<std::io::Error>);
     let kind = if error.is_closed() || io {
         FailureKind::Broken
     } else {

@@ -191,7 +191,8 @@ fn text_row(row: &PgRow) -> Result<Row, Failure> {
 }
 
 fn failed(error: sqlx::Error) -> Failure {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let refused = error.as_database_error();
+    let code = refused.and_then(sqlx::error::DatabaseError::code);
     if let Some(code) = code.map(std::borrow::Cow::into_owned) {
         return Failure::of_code(&code, error);
     }

@@ -6,6 +6,7 @@ use super::table::Table;
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) schema: String,
+    pub(super) look: String,
     pub(super) claim: String,
     pub(super) renew: String,
     pub(super) complete: String,
@@ -32,6 +33,7 @@ impl Statements {
         Self {
             // One script is one transaction. Two servers at once would both find no table.
             schema: format!("SELECT pg_advisory_xact_lock({lock});\n{schema}"),
+            look: table.fill(include_str!("look.sql")),
             claim: table.fill(include_str!("claim.sql")),
             renew: table.fill(include_str!("renew.sql")),
             complete: table.fill(include_str!("complete.sql")),

@@ -4,7 +4,7 @@ local fingerprint, lease, expiry = ARGV[2], ARGV[3], ARGV[4]
 
 local function acquire(fence, attempt)
   local claim = struct.pack('>I8I4I8I4', clock() + lease, lease, fence, attempt)
-  local set = redis.pcall('SET', key, IN_FLIGHT .. who .. claim .. fingerprint, 'PX', expiry)
+  local set = redis.pcall('SET', key, IN_FLIGHT .. owner .. name .. claim .. fingerprint, 'PX', expiry)
   if set.err then return set end
   return who .. 'ca' .. struct.pack('>I8I4', fence, attempt)
 end

@@ -6,6 +6,6 @@ if value then
   if state == ABANDONED or not is_mine(value) then return who .. 'fs' end
   if state == COMPLETED then return who .. 'fk' end
 end
-redis.call('SET', key, COMPLETED .. who .. ARGV[2], 'PX', ARGV[3])
+redis.call('SET', key, COMPLETED .. owner .. ARGV[2], 'PX', ARGV[3])
 wake(ARGV[4])
 return who .. 'fk'

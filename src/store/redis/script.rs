@@ -43,6 +43,7 @@ const SIZE: usize = 300;
 /// A script with its arguments.
 pub(super) struct Call {
     script: Script,
+    who: [u8; WHO],
     by_hash: Cmd,
 }
 
@@ -50,15 +51,17 @@ impl Script {
     /// Returns a call of the script, with arguments still to be added: with `more` bytes beside
     /// those that all have.
     pub(super) fn call(self, key: &Key, claim: &Claim, more: usize) -> Call {
+        let who = who(claim);
         let mut by_hash = Cmd::with_capacity(10, SIZE + more);
         by_hash
             .arg("EVALSHA")
             .arg(&SOURCES[self as usize].sha)
             .arg(1)
             .arg(key.as_bytes())
-            .arg(&who(claim)[..]);
+            .arg(&who[..]);
         Call {
             script: self,
+            who,
             by_hash,
         }
     }
@@ -98,20 +101,30 @@ impl Call {
         whole
     }
 
+    /// Returns whether an answer is to this call: every answer says whom and what it answers.
+    pub(super) fn is_answered_by(&self, answer: &Value) -> bool {
+        let Value::BulkString(answer) = answer else {
+            return false;
+        };
+        match answer.strip_prefix(&self.who) {
+            Some(b"x") => true,
+            Some(&[letter, _, ..]) => letter == self.script.letter(),
+            _ => false,
+        }
+    }
+
     /// Returns what the server answered: a letter, and what goes with it.
     ///
-    /// Every answer says whom and what it answers. One that was meant for somebody else is never
-    /// taken for our own.
-    pub(super) fn answer(&self, claim: &Claim, answer: Value) -> Result<(u8, Bytes), Foreign> {
-        let Value::BulkString(answer) = answer else {
+    /// An answer that was meant for somebody else is never taken for our own.
+    pub(super) fn answer(&self, answer: Value) -> Result<(u8, Bytes), Foreign> {
+        if !self.is_answered_by(&answer) {
             return Err(Foreign::Answer);
-        };
-        match answer.strip_prefix(&who(claim)) {
-            Some(b"x") => Err(Foreign::Value),
-            Some(&[letter, code, ..]) if letter == self.script.letter() => {
-                Ok((code, Bytes::from(answer).slice(WHO + 2..)))
+        }
+        match answer {
+            Value::BulkString(answer) if answer.len() > WHO + 1 => {
+                Ok((answer[WHO + 1], Bytes::from(answer).slice(WHO + 2..)))
             }
-            _ => Err(Foreign::Answer),
+            _ => Err(Foreign::Value),
         }
     }
 }

@@ -47,9 +47,10 @@ impl Server {
     }
 
     async fn call_once(&self, call: &Call, until: Instant) -> RedisResult<Value> {
-        match self.send(call.by_hash(), until).await {
+        let is_ours = |answer: &Value| call.is_answered_by(answer);
+        match self.exchange(call.by_hash(), until, is_ours).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.send(&call.with_code(), until).await
+                self.exchange(&call.with_code(), until, is_ours).await
             }
             answer => answer,
         }
@@ -57,6 +58,15 @@ impl Server {
 
     /// Sends one command, and waits for its answer no longer than this.
     pub(super) async fn send(&self, command: &Cmd, until: Instant) -> RedisResult<Value> {
+        self.exchange(command, until, |_| true).await
+    }
+
+    async fn exchange(
+        &self,
+        command: &Cmd,
+        until: Instant,
+        is_ours: impl Fn(&Value) -> bool,
+    ) -> RedisResult<Value> {
         let link = match self {
             Self::One(link) => link,
             Self::Many(connection) => {
@@ -76,6 +86,8 @@ impl Server {
         let answer = answer.and_then(Value::extract_error);
         match &answer {
             Err(error) if is_broken(error) || is_demoted(error) => link.lose(&connected),
+            // Whoever asks next would get somebody else's answer too.
+            Ok(answer) if !is_ours(answer) => link.lose(&connected),
             _ => link.answered(),
         }
         answer

@@ -11,16 +11,15 @@ use crate::{
 /// The length of a name and an owner.
 pub(super) const WHO: usize = RecordName::LEN + OwnerToken::LEN;
 
-/// Version and state.
-const STATE: usize = 2;
+/// How much of a value comes before what its state decides: version, state and owner.
+pub(super) const HEAD: usize = 2 + OwnerToken::LEN;
 
-/// Returns the record that stands in the value of a completed key.
-pub(super) fn record(name: &RecordName, value: &Bytes) -> Result<Bytes, Foreign> {
-    let rest = value.strip_prefix(b"\x01C");
-    if !rest.is_some_and(|rest| rest.len() >= WHO && rest.starts_with(name.as_bytes())) {
+/// Returns the record that stands in the value of a completed key. Whose it is, it says itself.
+pub(super) fn record(value: &Bytes) -> Result<Bytes, Foreign> {
+    if value.len() < HEAD || !value.starts_with(b"\x01C") {
         return Err(Foreign::Value);
     }
-    Ok(value.slice(STATE + WHO..))
+    Ok(value.slice(HEAD..))
 }
 
 /// Reads a fence and an attempt.
@@ -46,10 +45,6 @@ pub(super) fn fingerprint(payload: &[u8]) -> Result<Fingerprint, Foreign> {
 
 /// Tells one owner's claim from every other state of a key: none, if nobody works under it.
 pub(super) fn owner(value: &[u8]) -> Option<OwnerToken> {
-    let who = value.strip_prefix(b"\x01P")?.get(..WHO)?;
-    let owner = who[RecordName::LEN..].try_into().ok()?;
-    Some(OwnerToken::from_bytes(owner))
+    let owner = value.strip_prefix(b"\x01P")?;
+    Some(OwnerToken::from_bytes(*owner.first_chunk()?))
 }
-
-/// How much of a value [`owner`] reads.
-pub(super) const OWNER_END: usize = STATE + WHO;

@@ -7,7 +7,7 @@ use super::{
     ear::Ear,
     key::Key,
     server::Server,
-    value::{self, OWNER_END},
+    value::{self, HEAD},
 };
 use crate::{
     runtime::{self, Instant},
@@ -106,7 +106,7 @@ impl Watching {
     /// Returns who works under a key, if anybody; or nothing, where the server does not tell.
     async fn owner(&self, key: &Key) -> Option<Option<OwnerToken>> {
         let mut range = cmd("GETRANGE");
-        range.arg(key.as_bytes()).arg(0).arg(OWNER_END - 1);
+        range.arg(key.as_bytes()).arg(0).arg(HEAD - 1);
         match self
             .server
             .send(&range, Instant::now() + self.deadline)

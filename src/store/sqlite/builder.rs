@@ -27,6 +27,7 @@ pub struct SqliteStoreBuilder {
     deadline: Duration,
     synchronous: Synchronous,
     max_bytes: Option<u64>,
+    transactional: bool,
 }
 
 impl SqliteStoreBuilder {
@@ -35,7 +36,18 @@ impl SqliteStoreBuilder {
             deadline: Duration::from_secs(2),
             synchronous: Synchronous::Full,
             max_bytes: None,
+            transactional: false,
         }
+    }
+
+    /// Has each claim open a transaction, which the handler finds as a
+    /// [`SqliteTransaction`](crate::SqliteTransaction): its writes and the record commit together.
+    /// See [`SqliteStore::transactional`].
+    ///
+    /// Default: claims are committed first, and the handler's writes are its own.
+    pub const fn transactional(mut self) -> Self {
+        self.transactional = true;
+        self
     }
 
     /// Sets how long an operation may take, the time included in which other processes, or other
@@ -118,9 +130,10 @@ impl SqliteStoreBuilder {
                 Err(error) => (None, Err(error)),
             };
             // Whoever gave up opening needs no writer.
-            if told.send(readers).is_ok()
-                && let Some(writer) = writer
-            {
+            if told.send(readers).is_err() {
+                return;
+            }
+            if let Some(writer) = writer {
                 Writer::new(writer, max_bytes, receiver).run();
             }
         });
@@ -144,7 +157,7 @@ impl SqliteStoreBuilder {
                 places,
                 guard: include_str!("guard.sql").into(),
             }),
-            transactional: false,
+            transactional: self.transactional,
         }
     }
 }

@@ -66,9 +66,12 @@ impl Shared {
     /// Answers a claim by what is there already, without the writer. That nothing is there
     /// decides nothing: only the writer claims.
     pub(super) async fn look(&self, claim: &Claim) -> Result<Option<Claimed>, Failure> {
-        match self.readers.look(claim.name()).await? {
-            Some(row) => row.answer(claim, clock::now()),
-            None => Ok(None),
+        match self.readers.look(claim.name()).await {
+            Ok(Some(row)) => row.answer(claim, clock::now()),
+            Ok(None) => Ok(None),
+            // Somebody recovers the log, or closes it: the writer waits for that.
+            Err(failure) if failure.is_busy() => Ok(None),
+            Err(failure) => Err(failure),
         }
     }
 

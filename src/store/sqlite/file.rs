@@ -32,8 +32,12 @@ impl File {
     }
 
     /// Sets up a connection that writes, and makes or upgrades the tables.
-    pub(super) fn prepare(&self, connection: Connection) -> Result<Connection, OpenError> {
-        connection.busy_handler(Some(wait_while_busy))?;
+    pub(super) fn prepare(
+        &self,
+        #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
+        mut connection: Connection,
+    ) -> Result<Connection, OpenError> {
+        connection.busy_timeout(PATIENCE)?;
         // Of a file that has no page yet, this is kept; of any other, it changes nothing.
         connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
         write_ahead(&connection)?;
@@ -41,6 +45,8 @@ impl File {
         // A log that grew while somebody read for long does not stay so long for ever.
         connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
         connection.set_prepared_statement_cache_capacity(64);
+        // Here and from now on whoever waits asks as often as all others do.
+        connection.busy_handler(Some(wait_while_busy))?;
         begin(&connection, Instant::now() + PATIENCE).map_err(OpenError::from)?;
         let upgraded = schema::upgrade(&connection);
         if upgraded.is_err() {
@@ -54,7 +60,8 @@ impl File {
     /// Opens a connection that reads, and waits for nobody.
     pub(super) fn open_reader(&self) -> Result<Connection, OpenError> {
         let flags = OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
+        #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
+        let mut connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_handler(Some(wait_while_busy))?;
         connection.execute_batch("PRAGMA query_only = ON")?;
         Ok(connection)

@@ -53,6 +53,19 @@ async fn a_command_line_that_does_not_work_is_one_line_and_exit_code_2() {
     }
 }
 
+#[cfg(all(unix, feature = "redis"))]
+#[tokio::test]
+async fn a_redis_that_would_lose_keys_is_one_line_and_exit_code_2() {
+    let evicts = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
+    let server = crate::support::redis::RedisServer::with(&evicts);
+    let output = run("conformance", &["--store", &server.url()]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(output.stdout, b"");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains("maxmemory-policy is allkeys-lru"), "{error}");
+}
+
 #[tokio::test]
 async fn help_names_every_flag() {
     let output = run("conformance", &["--help"]).await;

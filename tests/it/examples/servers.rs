@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::support::{
     examples::{Serving, run},
-    sockets::{Answer, Version, keyed},
+    sockets::{Answer, Client, Version, keyed},
 };
 
 const BOTH: [Version; 2] = [Version::Http1, Version::Http2];
@@ -115,8 +115,10 @@ async fn payments_on_sqlite_knows_a_payment_after_a_restart() {
     for replayed in [false, true] {
         let mut payments = Serving::start("payments", &["127.0.0.1:0", "--store", &store]).await;
         let mut client = payments.connect(Version::Http1).await;
-        let answer = client.send(send(payment("order-17"), "")).await;
-        assert_eq!(answer.is_replayed(), replayed);
+        // The port is another one after the restart, and belongs to the request.
+        let order = payment("order-17").header("host", "shop.example");
+        let answer = client.send(send(order, "")).await;
+        assert_eq!(answer.is_replayed(), replayed, "{answer:?}");
         ids.push(payment_id(&answer));
         payments.kill().await;
     }
@@ -134,4 +136,28 @@ async fn payments_says_which_store_it_does_not_know() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.starts_with("payments: --store "), "{error}");
     }
+}
+
+#[cfg(all(unix, feature = "redis"))]
+#[tokio::test]
+async fn redis_has_one_key_answered_by_two_servers() {
+    let server = crate::support::redis::RedisServer::durable();
+    let mut first = Serving::start("redis", &[&server.url()]).await;
+    let second = first.line().await;
+    let second = second.strip_prefix("listening on http://").unwrap();
+    let second = second.parse().unwrap();
+    let pay = || {
+        let request = Request::post("/pay").header("idempotency-key", "order-17");
+        send(request.header("host", "shop.example"), "")
+    };
+    let paid = first.connect(Version::Http1).await.send(pay()).await;
+    let mut other = Client::connect(second, Version::Http1).await;
+    let again = other.send(pay()).await;
+    assert_eq!(paid.status, 200);
+    assert!(paid.text().starts_with("paid, id "));
+    assert_eq!(paid.body, again.body);
+    assert_eq!([&paid, &again].map(Answer::is_replayed), [false, true]);
+
+    let output = run("redis", &["redis://127.0.0.1:1"]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }

@@ -51,7 +51,8 @@ async fn no_payment_is_made_twice_or_lost_while_the_server_is_killed() {
     let keys = postgres
         .number("SELECT count(DISTINCT payment_key) FROM payments")
         .await;
-    assert_eq!((payments, keys), (KEYS as i64, KEYS as i64));
+    let wanted = i64::try_from(KEYS).unwrap();
+    assert_eq!((payments, keys), (wanted, wanted));
 }
 
 /// Returns the status of the answer; none, if there is no server just now.

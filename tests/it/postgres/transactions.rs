@@ -117,17 +117,23 @@ async fn a_refusal_is_recorded_after_a_failed_statement_too() {
     let server = PostgresServer::shared();
     for driver in Driver::ALL {
         let shop = Shop::open(server, driver).await;
-        // `number` answers 201 whatever happens; here its statement fails at once.
+        // It answers as if nothing had happened.
         let swallowed = shop.ask("a", "run SELECT 1 / 0").await;
         assert_eq!(swallowed.code(), Some("store-unavailable"), "{swallowed:?}");
         assert_eq!(shop.effects(server, "a").await, 0);
-        // And with a connection whose statements were not prepared before.
-        let fresh = shop
-            .another(|layer| layer.outcome(|_| tower_idempotency::Outcome::Final))
-            .await;
-        let refused = fresh.ask("b", "answer 409").await;
-        assert_eq!(refused.status, 409);
-        assert!(fresh.ask("b", "pay").await.is_replay());
+        // The transaction has failed: on a new connection, nothing could be prepared any more.
+        for number in 0..3 {
+            let fresh = shop.another(|layer| layer).await;
+            let key = format!("b {number}");
+            let refused = fresh.ask(&key, "fail 422").await;
+            assert_eq!(
+                (refused.status, refused.is_replay()),
+                (422, false),
+                "{refused:?}"
+            );
+            assert!(fresh.ask(&key, "pay").await.is_replay());
+            assert_eq!(shop.effects(server, &key).await, 0);
+        }
     }
 }
 
@@ -277,10 +283,10 @@ async fn a_storm_of_dropped_futures_leaves_no_transaction_open_and_no_connection
     for driver in Driver::ALL {
         let shop = Shop::open(&server, driver).await;
         let store = shop.stores.open().await;
-        let mut storm = JoinSet::new();
+        let mut callers = JoinSet::new();
         for caller in 0..8 {
             let (shop, store) = (shop.clone(), store.clone());
-            storm.spawn(async move {
+            callers.spawn(async move {
                 for round in 0..150 {
                     let patience = Duration::from_micros(rand::rng().random_range(0..4000));
                     let key = format!("storm {caller} {round}");
@@ -300,7 +306,7 @@ async fn a_storm_of_dropped_futures_leaves_no_transaction_open_and_no_connection
                 }
             });
         }
-        while let Some(ended) = storm.join_next().await {
+        while let Some(ended) = callers.join_next().await {
             ended.unwrap();
         }
         is_quiet(&server).await;

@@ -56,6 +56,58 @@ async fn all_there_is(server: &RedisServer) {
     assert_eq!(refused, [""; 0], "{}", server.version());
 }
 
+/// The documented user with the rights that a setup needs beside.
+fn rules_for(setup: &str) -> String {
+    let more = documented("docs/redis.md", setup);
+    let (_, more) = more.split_once(':').unwrap();
+    format!("{} {more}", documented_rules())
+}
+
+async fn claims_and_records(store: &RedisStore, servers: &[RedisServer]) {
+    let claim = fresh();
+    assert_acquired(acquire(store, &claim).await, 1);
+    let changed = tokio::spawn(store.changed(claim.name()));
+    complete(store, &claim, b"r").await.unwrap();
+    let woken = Duration::from_secs(5);
+    timeout(woken, changed).await.unwrap().unwrap();
+    assert_record(acquire(store, &rival(&claim)).await, b"r");
+    for server in servers {
+        assert_eq!(server.lines(&["ACL", "LOG"]), [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_user_can_wait_for_replicas() {
+    let (master, _replica) = super::replicas::pair().await;
+    let url = user(&master, &rules_for("wait_replicas:"));
+    let builder = RedisStore::builder().wait_replicas(1);
+    let store = builder.connect(&url).await.unwrap();
+    claims_and_records(&store, &[master]).await;
+}
+
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_user_can_use_a_cluster() {
+    let nodes = super::cluster::three().await;
+    let rules = rules_for("Cluster:");
+    let urls: Vec<_> = nodes.iter().map(|node| user(node, &rules)).collect();
+    let store = RedisStore::builder().connect_cluster(urls).await.unwrap();
+    claims_and_records(&store, &nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_user_can_be_used_with_sentinel() {
+    let watched = super::sentinel::Watched::start().await;
+    user(watched.master(), &rules_for("Sentinel:"));
+    let info = redis::RedisConnectionInfo::default()
+        .set_username("idempotency")
+        .set_password("secret");
+    let info =
+        redis::sentinel::SentinelNodeConnectionInfo::default().set_redis_connection_info(info);
+    let store = watched.store_as(Some(info)).await;
+    claims_and_records(&store, std::slice::from_ref(watched.master())).await;
+}
+
 /// Every right of the user is needed for something: what, its name says.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_user_may_do_nothing_else() {

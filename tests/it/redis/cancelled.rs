@@ -1,5 +1,4 @@
 use std::{
-    env,
     future::poll_fn,
     pin::pin,
     sync::{
@@ -20,15 +19,20 @@ use crate::support::redis::RedisServer;
 const RECORDS: usize = 64;
 const CALLERS: usize = 16;
 
-/// How many operations are cancelled: `REDIS_CANCELLED` says otherwise.
-fn total() -> usize {
-    env::var("REDIS_CANCELLED").map_or(20_000, |total| total.parse().expect("a number"))
-}
-
-/// One connection, on which operations are given up at every moment of their life, while others
-/// check every answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_answer_goes_astray_when_operations_are_cancelled_in_flight() {
+    cancel(20_000).await;
+}
+
+#[ignore = "long: tests/run.sh long"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answer_goes_astray_when_400_000_operations_are_cancelled_in_flight() {
+    cancel(400_000).await;
+}
+
+/// Gives operations up at every moment of their life, on one connection on which others check every
+/// answer.
+async fn cancel(total: usize) {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let mut records: Vec<(Claim, Vec<u8>)> = Vec::new();
@@ -47,7 +51,7 @@ async fn no_answer_goes_astray_when_operations_are_cancelled_in_flight() {
         let cancelled = Arc::clone(&cancelled);
         callers.spawn(async move {
             let mut turn = caller;
-            while cancelled.load(Ordering::Relaxed) < total() {
+            while cancelled.load(Ordering::Relaxed) < total {
                 turn += 7;
                 let (claim, record) = &records[turn % RECORDS];
                 if give_up(&store, &rival(claim), turn % 5).await {
@@ -68,7 +72,7 @@ async fn no_answer_goes_astray_when_operations_are_cancelled_in_flight() {
     while let Some(ended) = callers.join_next().await {
         ended.unwrap();
     }
-    assert!(cancelled.load(Ordering::Relaxed) >= total());
+    assert!(cancelled.load(Ordering::Relaxed) >= total);
 }
 
 /// Polls a claim so often and then drops it; returns whether it was still under way.

@@ -10,7 +10,7 @@ use super::claims::{
 };
 use crate::support::redis::RedisServer;
 
-async fn pair() -> (RedisServer, RedisServer) {
+pub(super) async fn pair() -> (RedisServer, RedisServer) {
     let master = RedisServer::durable();
     let of = format!("127.0.0.1 {}", master.port);
     let delay = ["--replicaof", &of, "--repl-diskless-load", "swapdb"];

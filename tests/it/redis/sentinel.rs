@@ -1,52 +1,110 @@
 use std::time::{Duration, Instant};
 
-use redis::sentinel::{SentinelClient, SentinelServerType};
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use tower_idempotency::{RedisStore, Store, store::Renewal};
 
 use super::claims::{acquire, assert_acquired, assert_record, complete, fresh, rival, until_ok};
 use crate::support::redis::RedisServer;
 
 /// A master, its replica, and three who watch them.
-struct Watched {
+pub(super) struct Watched {
     master: RedisServer,
     replica: RedisServer,
     sentinels: Vec<RedisServer>,
 }
 
 impl Watched {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let master = RedisServer::durable();
         let of = format!("127.0.0.1 {}", master.port);
         let args = ["--appendonly", "yes", "--appendfsync", "always"];
         let replica = RedisServer::with(&[&args[..], &["--replicaof", &of]].concat());
         let sentinels: Vec<_> = (0..3).map(|_| RedisServer::sentinel(master.port)).collect();
-        let start = Instant::now();
-        let knows_all = |sentinel: &RedisServer| {
-            let info = sentinel.lines(&["INFO", "sentinel"]);
-            let known = "name=main,status=ok,";
-            let all = ",slaves=1,sentinels=3";
-            info.iter()
-                .any(|it| it.contains(known) && it.ends_with(all))
-        };
-        while !sentinels.iter().all(knows_all) {
-            assert!(start.elapsed() < Duration::from_secs(30));
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Self {
+        let watched = Self {
             master,
             replica,
             sentinels,
-        }
+        };
+        watched.until_watched().await;
+        watched
+    }
+
+    /// Returns once every Sentinel knows the master, the replica and the others.
+    async fn until_watched(&self) {
+        let knows_all = |sentinel: &RedisServer| {
+            let info = sentinel.lines(&["INFO", "sentinel"]);
+            let known = "name=main,status=ok,";
+            let all = format!(":{},slaves=1,sentinels=3", self.master.port);
+            info.iter()
+                .any(|it| it.contains(known) && it.ends_with(&all))
+        };
+        let follows =
+            || self.replica.lines(&["ROLE"]).get(3).map(String::as_str) == Some("connected");
+        until(|| self.sentinels.iter().all(knows_all) && follows()).await;
+    }
+
+    /// The URL that the conformance server takes.
+    #[cfg(feature = "axum")]
+    pub(super) fn url(&self) -> String {
+        let hosts = self.sentinels.iter();
+        let hosts: Vec<_> = hosts.map(|it| format!("127.0.0.1:{}", it.port)).collect();
+        format!("redis+sentinel://{}/main", hosts.join(","))
+    }
+
+    /// Has the replica take over, though it may lack something. The master stays up.
+    #[cfg(feature = "axum")]
+    pub(super) async fn fail_over(&mut self) {
+        // Refused for a while after the last one.
+        let order = || {
+            let port = self.sentinels[0].port;
+            crate::support::redis::command(port, &["SENTINEL", "FAILOVER", "main"])
+                .is_ok_and(|it| it.starts_with("+OK"))
+        };
+        until(order).await;
+        self.change_places().await;
+    }
+
+    /// Kills the master, and starts it again once the replica has taken over.
+    #[cfg(feature = "axum")]
+    pub(super) async fn kill_master(&mut self) {
+        self.master.kill();
+        until(|| self.replica.is_master()).await;
+        self.master.restart();
+        self.change_places().await;
+    }
+
+    #[cfg(feature = "axum")]
+    async fn change_places(&mut self) {
+        std::mem::swap(&mut self.master, &mut self.replica);
+        until(|| self.master.is_master()).await;
+        self.until_watched().await;
     }
 
     async fn store(&self) -> RedisStore {
+        self.store_as(None).await
+    }
+
+    pub(super) const fn master(&self) -> &RedisServer {
+        &self.master
+    }
+
+    /// Makes a store that is another user than the default one to the master.
+    pub(super) async fn store_as(&self, user: Option<SentinelNodeConnectionInfo>) -> RedisStore {
         let urls = self.sentinels.iter().map(RedisServer::url).collect();
         let kind = SentinelServerType::Master;
-        let client = SentinelClient::build(urls, "main", None, kind).unwrap();
+        let client = SentinelClient::build(urls, "main", user, kind).unwrap();
         RedisStore::builder()
             .connect_sentinel(client)
             .await
             .unwrap()
+    }
+}
+
+async fn until(come_about: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !come_about() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -6,7 +6,6 @@
 use std::{
     env,
     process::{Child, Command, Stdio},
-    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -46,7 +45,7 @@ async fn transfer(
     done.map_err(|error: TransactionError| error.to_string())
 }
 
-async fn app(store: SqliteStore) -> Router {
+fn app(store: SqliteStore) -> Router {
     let layer = IdempotencyLayer::new(store.transactional());
     Router::new().route("/", post(transfer)).layer(layer)
 }
@@ -81,7 +80,7 @@ async fn carries_out_keys_until_it_is_killed() {
         return;
     };
     let keys: u64 = keys.parse().unwrap();
-    let app = app(SqliteStore::open(file).await.unwrap()).await;
+    let app = app(SqliteStore::open(file).await.unwrap());
     let dice = Dice::of("SQLITE_KILLS_CHILD_SEED");
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
@@ -145,7 +144,7 @@ async fn the_effects_add_up(keys: usize, kills: usize) {
     }
     let before = count(&database, "SELECT count(*) FROM effects");
     // What is left, and each of the others once more.
-    let app = Arc::new(app(database.store().await).await);
+    let app = app(database.store().await);
     let mut replayed = 0;
     for key in 0..keys {
         let (again, id) = resolve(&app, key).await;

@@ -4,7 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 use tower_idempotency::{
-    SqliteStore, Store,
+    SqliteStore,
     store::{Claim, Claimed, Completion, SqliteTransaction, Synchronous},
 };
 

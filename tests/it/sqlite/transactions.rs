@@ -162,7 +162,10 @@ async fn a_statement_that_fails_tells_why_and_leaves_the_rest() {
 async fn a_duplicate_does_not_queue_and_another_request_does() {
     let database = Database::new();
     furnish(&database);
-    let shop = Shop::new(&database.store().await, |layer| layer);
+    // The second waits for the first, however long this takes.
+    let store = SqliteStore::builder().deadline(Duration::from_secs(60));
+    let store = store.open(database.path()).await.unwrap();
+    let shop = Shop::new(&store, |layer| layer.lease(Duration::from_secs(180)));
     let holding = shop.clone();
     let first = tokio::spawn(async move { holding.post("/hold", "a").await });
     until(|| shop.runs() == 1).await;

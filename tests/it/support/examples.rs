@@ -79,6 +79,8 @@ pub(crate) async fn run(name: &str, args: &[&str]) -> Output {
 
 /// An example that serves, until it is dropped.
 pub(crate) struct Serving {
+    #[cfg(unix)]
+    _leash: super::leash::Leash,
     process: Child,
     output: Lines<BufReader<ChildStdout>>,
     pub(crate) address: SocketAddr,
@@ -118,6 +120,8 @@ impl Serving {
         });
         Self {
             address: address.unwrap_or_else(|| panic!("{name} began with {first:?}")),
+            #[cfg(unix)]
+            _leash: super::leash::Leash::on(process.id().expect("it runs")),
             process,
             output,
         }
@@ -144,6 +148,17 @@ impl Serving {
         let id = self.process.id().expect("it runs").to_string();
         let sent = process::Command::new("kill").args([signal, &id]).status();
         assert!(sent.unwrap().success(), "kill {signal} {id}");
+    }
+
+    /// Returns how much memory it takes.
+    #[cfg(target_os = "linux")]
+    #[allow(dead_code, reason = "only a server whose store is gone is measured")]
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let id = self.process.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.expect("a size").trim().strip_suffix(" kB");
+        kib.expect("a size in kB").parse().unwrap()
     }
 
     /// Kills it, and returns once it is gone.

@@ -14,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::leash::Leash;
+
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -24,6 +26,7 @@ pub(crate) struct RedisServer {
     directory: PathBuf,
     args: Vec<String>,
     process: Child,
+    leash: Leash,
 }
 
 impl RedisServer {
@@ -89,6 +92,7 @@ impl RedisServer {
                     port,
                     directory,
                     args,
+                    leash: Leash::on(process.id()),
                     process,
                 };
             }
@@ -124,6 +128,7 @@ impl RedisServer {
         self.stop_process();
         for _ in 0..10 {
             if let Some(process) = spawn("redis-server".as_ref(), &self.args, self.port) {
+                self.leash = Leash::on(process.id());
                 self.process = process;
                 return;
             }

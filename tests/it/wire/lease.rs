@@ -230,6 +230,21 @@ async fn a_run_whose_key_was_taken_over_is_superseded_whether_or_not_a_renewal_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_answer_that_cannot_be_saved_at_first_is_superseded_all_the_same() {
+    let gate = Gate::default();
+    let wire = Wire::router(nine_seconds, obedient(&gate));
+    let running = wire.start(asked(keyed("key"), "hold")).await;
+    wire.store.always(Op::Renew, DOWN);
+    sleep(LEASE + SECOND).await;
+    assert_eq!(wire.send(keyed("key")).await.text(), "paid");
+    wire.store.heal();
+    wire.store.next(Op::Complete, DOWN);
+    gate.open();
+    running.await.unwrap().assert_refused("superseded");
+    assert_eq!(wire.send(keyed("key")).await.text(), "paid");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_renewal_that_crosses_the_end_of_its_run_does_not_make_it_a_superseded_one() {
     for (status, settlement) in [(503, Op::Release), (500, Op::Abandon)] {
         let handler = move |_| async move {

@@ -82,10 +82,7 @@ impl Client {
     /// Asks once more, when all is quiet: what was answered is answered again.
     pub(super) async fn ask_again(&self, sighting: &mut Sighting, dice: Dice) {
         let end = self.send(self.number as u64, dice).await;
-        if let (End::Unknown, false) = (&end, sighting.unknown) {
-            let forgotten = format!("unknown after {:?}", sighting.shown);
-            sighting.odd.push(forgotten);
-        }
+        sighting.forgotten = matches!(end, End::Unknown) && !sighting.shown.is_empty();
         self.note(end, sighting);
     }
 

@@ -16,8 +16,8 @@ pub(crate) struct Evidence {
     pub(crate) outages: Vec<Range<u64>>,
     /// When the machine had no time for anybody.
     pub(crate) stalls: Vec<Range<u64>>,
-    /// When a server of the store was lost with what it alone had acknowledged.
-    pub(crate) losses: Vec<u64>,
+    /// When a server of the store was being lost with what it alone had acknowledged.
+    pub(crate) losses: Vec<Range<u64>>,
 }
 
 impl Evidence {

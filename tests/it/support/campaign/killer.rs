@@ -13,6 +13,8 @@ pub(super) struct Killer<'a> {
     pub(super) fleet: Arc<Fleet>,
     pub(super) troubles: &'a mut dyn Troubles,
     pub(super) lease: Duration,
+    /// Whether servers are stopped, too.
+    pub(super) stops: bool,
     pub(super) dice: Dice,
 }
 
@@ -21,7 +23,7 @@ pub(super) struct Killer<'a> {
 pub(super) struct Deeds {
     pub(super) toll: Toll,
     pub(super) outages: Vec<Range<u64>>,
-    pub(super) losses: Vec<u64>,
+    pub(super) losses: Vec<Range<u64>>,
 }
 
 impl Killer<'_> {
@@ -42,6 +44,7 @@ impl Killer<'_> {
                     self.fleet.kill(place).await;
                     deeds.toll.kills += 1;
                 }
+                45..85 if !self.stops => {}
                 45..85 => {
                     let during = self.dice.micros(lease * 11 / 10..lease * 9 / 5);
                     let fleet = Arc::clone(&self.fleet);
@@ -62,10 +65,14 @@ impl Killer<'_> {
         let trouble = self.troubles.strike(&mut self.dice).await;
         match trouble {
             Trouble::None => return,
+            Trouble::Moved => {
+                deeds.toll.moves += 1;
+                return;
+            }
             Trouble::Away => deeds.toll.restarts += 1,
             Trouble::Lost => {
                 deeds.toll.losses += 1;
-                deeds.losses.push(start);
+                deeds.losses.push(start..now());
             }
         }
         // Each server takes a moment to find it again.

@@ -71,9 +71,9 @@ impl Evidence {
 
     /// Returns whether the store may have lost what it knew of a run before another moment.
     fn was_forgotten(&self, run: &Run, before: u64) -> bool {
-        self.losses.iter().any(|&loss| {
-            let known_until = run.end.unwrap_or(loss) + COPYING;
-            run.start <= loss + self.lease && loss <= before && loss <= known_until
+        self.losses.iter().any(|loss| {
+            let known_until = run.end.unwrap_or(loss.end) + COPYING;
+            run.start <= loss.end && loss.start <= before && loss.start <= known_until
         })
     }
 
@@ -148,6 +148,9 @@ impl Evidence {
                     verdict.violations.push(invented);
                 }
             }
+            if key.forgotten {
+                self.look_for_record(key, runs, verdict);
+            }
             self.look_for_two(key, runs, verdict);
         }
     }
@@ -165,17 +168,42 @@ impl Evidence {
                 (*other, *first)
             };
             let of = |shown: &Shown| {
-                let runs = runs.get(shown.key.as_str())?;
-                runs.iter().copied().find(|run| run.fence == shown.fence)
+                let runs = runs.get(shown.key.as_str()).into_iter().flatten().copied();
+                let fence = shown.fence;
+                runs.filter(move |run| run.fence == fence)
             };
-            match (of(earlier), of(later)) {
-                (Some(one), Some(two)) if self.was_forgotten(one, two.start) => verdict.lost += 1,
-                (Some(one), _) if self.may_be_unsaved(one) => verdict.unsaved += 1,
-                _ => {
-                    let two = Violation::TwoAnswers(key.number, earlier.clone(), later.clone());
-                    verdict.violations.push(two);
-                }
+            let lost =
+                of(later).any(|two| of(earlier).any(|one| self.was_forgotten(one, two.start)));
+            if lost {
+                verdict.lost += 1;
+            } else if of(earlier).any(|one| self.may_be_unsaved(one)) {
+                verdict.unsaved += 1;
+            } else {
+                let two = Violation::TwoAnswers(key.number, earlier.clone(), later.clone());
+                verdict.violations.push(two);
             }
+        }
+    }
+
+    /// Judges a key whose outcome nobody knew any more.
+    fn look_for_record(
+        &self,
+        key: &Sighting,
+        runs: &HashMap<&str, Vec<&Run>>,
+        verdict: &mut Verdict,
+    ) {
+        let answered = |run: &&Run| key.shown.iter().any(|shown| shown.fence == run.fence);
+        let of_key = key
+            .shown
+            .first()
+            .and_then(|shown| runs.get(shown.key.as_str()));
+        let mut runs = of_key.into_iter().flatten().copied().filter(answered);
+        if runs.clone().any(|run| self.was_forgotten(run, u64::MAX)) {
+            verdict.lost += 1;
+        } else if runs.any(|run| self.may_be_unsaved(run)) {
+            verdict.unsaved += 1;
+        } else {
+            verdict.violations.push(Violation::Forgotten(key.number));
         }
     }
 

@@ -34,6 +34,9 @@ pub(crate) struct Campaign {
     pub(crate) clients: usize,
     /// Whether a claim goes with the connection of its process, as where it is a transaction.
     pub(crate) claims_die: bool,
+    /// Whether servers are also stopped for a while. One that is stopped while it has the lock of a
+    /// file stops all others, so that each of their leases may lapse.
+    pub(crate) stops: bool,
 }
 
 impl Campaign {
@@ -49,6 +52,7 @@ impl Campaign {
             time: Duration::from_secs(15),
             clients: 16,
             claims_die: false,
+            stops: true,
         }
     }
 
@@ -57,6 +61,7 @@ impl Campaign {
         Self {
             keys: 20_000,
             kills: 60,
+            clients: 32,
             ..Self::short(store)
         }
     }
@@ -91,6 +96,7 @@ impl Campaign {
             fleet: Arc::clone(&fleet),
             troubles,
             lease: self.lease,
+            stops: self.stops,
             dice: dice.for_part(u64::MAX),
         };
         let enough = |toll: &Toll| {

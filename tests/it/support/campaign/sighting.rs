@@ -6,6 +6,8 @@ pub(crate) struct Sighting {
     pub(crate) shown: Vec<Shown>,
     /// Whether it was said that nobody knows the outcome.
     pub(crate) unknown: bool,
+    /// Whether that was said after there had been an answer.
+    pub(crate) forgotten: bool,
     /// How many of its requests were given up without a final answer.
     pub(crate) unresolved: usize,
     /// Answers that nobody should get: a status and a body.

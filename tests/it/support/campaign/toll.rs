@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 pub(super) struct Toll {
     pub(super) kills: usize,
     pub(super) stops: usize,
+    /// How often keys moved between the servers of the store.
+    pub(super) moves: usize,
     /// How often the store was away and kept all.
     pub(super) restarts: usize,
     /// How often the store lost something.
@@ -17,8 +19,8 @@ impl fmt::Display for Toll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} killed, {} stopped, the store {} times away and {} times lost ({:.1?} in all)",
-            self.kills, self.stops, self.restarts, self.losses, self.away
+            "{} killed, {} stopped, the store {} times moved, {} times away and {} times lost ({:.1?} in all)",
+            self.kills, self.stops, self.moves, self.restarts, self.losses, self.away
         )
     }
 }

@@ -14,6 +14,8 @@ pub(crate) trait Troubles: Send {
 pub(crate) enum Trouble {
     /// Nothing.
     None,
+    /// Keys were moved between its servers, which were there all the time.
+    Moved,
     /// It was away, and kept all that it had acknowledged.
     Away,
     /// It was lost, and with it what it alone had acknowledged.

@@ -18,6 +18,8 @@ pub(crate) enum Violation {
     /// Under `Retry`, a client heard that nobody knows the outcome; or something else that no
     /// client should get.
     Odd(usize, String),
+    /// A key showed an answer, and then nobody knew its outcome.
+    Forgotten(usize),
     /// A key showed two answers.
     TwoAnswers(usize, Shown, Shown),
     /// A key showed the answer of another key.

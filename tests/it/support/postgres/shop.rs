@@ -152,6 +152,10 @@ async fn handle(request: &request::Parts, effects: &str, gate: Gate) -> Response
     match what {
         "pay" => response(201, format!("paid {key}")),
         "answer" => response(argument.parse().unwrap(), "as told"),
+        "fail" => {
+            transaction.run("SELECT 1 / 0").await;
+            response(argument.parse().unwrap(), "as told")
+        }
         "keep" => {
             let mut response = response(argument.parse().unwrap(), "as told");
             response.extensions_mut().insert(Effects::Keep);

@@ -57,6 +57,10 @@ impl Stores {
         self.open().await.migrate().await.unwrap();
     }
 
+    #[allow(
+        clippy::unused_async,
+        reason = "a store is opened so where the suite asks for one"
+    )]
     pub(crate) async fn open(&self) -> PostgresStore {
         let mut builder = PostgresStore::builder()
             .table(&self.table)

@@ -1,0 +1,163 @@
+//! What lies between the store and its server breaks, or the server moves.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_idempotency::{
+    RedisStore, Store,
+    store::{Completion, Renewal, StoreErrorKind},
+};
+
+use super::claims::{
+    acquire, assert_acquired, assert_failed, assert_record, complete, fresh, rival, until_ok,
+};
+use crate::support::{
+    proxy::{Proxy, Weather},
+    redis::RedisServer,
+};
+
+const DEADLINE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_millis(100);
+
+async fn behind(proxy: &Proxy) -> RedisStore {
+    let builder = RedisStore::builder().deadline(DEADLINE);
+    let url = format!("redis://{}", proxy.address);
+    builder.connect(&url).await.unwrap()
+}
+
+/// Asserts that an operation fails within its deadline.
+async fn fails_in_time(store: &RedisStore) {
+    let start = Instant::now();
+    assert_failed(acquire(store, &fresh()).await, StoreErrorKind::Unavailable);
+    let took = start.elapsed();
+    assert!(took <= DEADLINE + GRACE, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_passes_nothing_any_more_is_replaced() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port).await;
+    let store = behind(&proxy).await;
+    let held = fresh();
+    assert_acquired(acquire(&store, &held).await, 1);
+    proxy.swallow();
+    fails_in_time(&store).await;
+    let back = until_ok(|| store.renew(&held)).await;
+    assert!(back <= Duration::from_secs(1), "{back:?}");
+    assert_eq!(proxy.connections(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_that_passes_nothing_any_more_is_replaced_before_it_is_needed() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port).await;
+    let store = behind(&proxy).await;
+    proxy.swallow();
+    let start = Instant::now();
+    while proxy.connections() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let claim = fresh();
+    until_ok(|| acquire(&store, &claim)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_passes_nothing_is_unavailable_until_it_does_again() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port).await;
+    let store = behind(&proxy).await;
+    let held = fresh();
+    assert_acquired(acquire(&store, &held).await, 1);
+    proxy.weather(Weather::BlackHole);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        fails_in_time(&store).await;
+    }
+    proxy.weather(Weather::Clear);
+    // A connection under way may have to fail first, as long as connecting may take.
+    let back = until_ok(|| store.renew(&held)).await;
+    assert!(back <= Duration::from_secs(2), "{back:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_network_is_used_as_long_as_it_keeps_the_deadline() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port).await;
+    let store = behind(&proxy).await;
+    let claims = [fresh(), fresh(), fresh()];
+    proxy.weather(Weather::Late(Duration::from_millis(20)));
+    for claim in &claims {
+        assert_acquired(acquire(&store, claim).await, 1);
+    }
+    proxy.weather(Weather::Trickle(Duration::from_micros(100)));
+    for claim in &claims {
+        assert_eq!(store.renew(claim).await.unwrap(), Renewal::Renewed);
+        let kept = complete(&store, claim, b"record").await.unwrap();
+        assert_eq!(kept, Completion::Kept);
+        assert_record(acquire(&store, &rival(claim)).await, b"record");
+    }
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demoted_master_that_stays_up_is_left_for_whoever_has_its_address() {
+    let old = RedisServer::durable();
+    let of = format!("127.0.0.1 {}", old.port);
+    let new = RedisServer::with(&["--replicaof", &of]);
+    let proxy = Proxy::start(old.port).await;
+    let store = behind(&proxy).await;
+    let (held, done) = (fresh(), fresh());
+    assert_acquired(acquire(&store, &held).await, 1);
+    assert_acquired(acquire(&store, &done).await, 1);
+    complete(&store, &done, b"done").await.unwrap();
+    let start = Instant::now();
+    let offset = |server: &RedisServer| server.info("master_repl_offset");
+    while new.lines(&["ROLE"]).get(3).map(String::as_str) != Some("connected")
+        || offset(&new) < offset(&old)
+    {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    // Connections to the old one stay open, and it answers: that it is a replica.
+    new.command(&["REPLICAOF", "NO", "ONE"]);
+    proxy.redirect(new.port);
+    old.command(&["REPLICAOF", "127.0.0.1", &new.port.to_string()]);
+    let back = until_ok(|| store.renew(&held)).await;
+    assert!(back <= Duration::from_secs(1), "{back:?}");
+    assert_record(acquire(&store, &rival(&done)).await, b"done");
+    assert_acquired(acquire(&store, &fresh()).await, 1);
+    assert_eq!(proxy.connections(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_busy_with_somebodys_script_is_unavailable_and_then_as_before() {
+    for server in RedisServer::of_every_version() {
+        println!("{}", server.version());
+        let store = RedisStore::connect(&server.url()).await.unwrap();
+        let held = fresh();
+        assert_acquired(acquire(&store, &held).await, 1);
+        server.command(&["CONFIG", "SET", "lua-time-limit", "50"]);
+        let port = server.port;
+        let busy = std::thread::spawn(move || {
+            crate::support::redis::command(port, &["EVAL", "while true do end", "0"])
+        });
+        let start = Instant::now();
+        loop {
+            assert!(start.elapsed() < Duration::from_secs(10));
+            let Err(error) = store.renew(&held).await else {
+                continue;
+            };
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            if source.to_lowercase().contains("busy") {
+                break;
+            }
+        }
+        server.command(&["SCRIPT", "KILL"]);
+        busy.join().unwrap().unwrap();
+        until_ok(|| store.renew(&held)).await;
+        assert_acquired(acquire(&store, &held).await, 1);
+    }
+}

@@ -1,0 +1,1 @@
+pub use shuttle::future::{JoinHandle, spawn, yield_now};
