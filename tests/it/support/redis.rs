@@ -231,7 +231,7 @@ fn spawn(program: &OsStr, args: &[String], port: u16) -> Option<Child> {
         .stderr(Stdio::null())
         .spawn();
     let mut process = spawned.unwrap_or_else(|error| {
-        let program = program.display();
+        let program = Path::new(program).display();
         panic!("{program} cannot be started ({error}): install redis-server, or run tests/run.sh")
     });
     let start = Instant::now();
