@@ -47,7 +47,7 @@ impl Evidence {
         } else if first.fence == second.fence
             && self.overlap(first, second)
             // A transaction that was cut off has no effect, however long its handler goes on.
-            && !(self.claims_die && self.cut_off(first).is_some())
+            && !(self.claims_die && self.cut_off(first).is_some_and(|cut| cut <= second.start))
         {
             verdict.violations.push(both(Violation::SharedFence));
         } else if second.fence < first.fence {
