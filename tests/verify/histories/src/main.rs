@@ -3,6 +3,9 @@
 #[path = "../../../it/support/leash.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod leash;
+#[path = "../../../it/support/postgres/server.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod postgres;
 #[path = "../../../it/support/redis.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod redis;
@@ -14,9 +17,11 @@ use std::{
 
 use histories::{Round, check};
 use lexopt::prelude::*;
-use tower_idempotency::{MemoryStore, RedisStore, SqliteStore, Store, store::UnsafeSettings};
+use tower_idempotency::{
+    MemoryStore, PostgresStore, RedisStore, SqliteStore, Store, store::UnsafeSettings,
+};
 
-use self::redis::RedisServer;
+use self::{postgres::PostgresServer, redis::RedisServer};
 
 #[tokio::main(worker_threads = 4)]
 async fn main() -> Result<(), lexopt::Error> {
@@ -47,11 +52,19 @@ async fn main() -> Result<(), lexopt::Error> {
         let store = SqliteStore::open(&file).await.expect("a file");
         sqlite.push(Arc::new(store));
     }
-    // PostgreSQL belongs here as soon as there is a store for it.
+    let database = PostgresServer::start();
+    let mut postgres: Vec<Arc<dyn Store>> = Vec::new();
+    for _ in 0..2 {
+        let store = PostgresStore::builder().connect(&database.url()).await;
+        let store = store.expect("the server answers");
+        store.migrate().await.expect("a table");
+        postgres.push(Arc::new(store));
+    }
     let stores = [
         ("memory", vec![memory]),
         ("Redis", redis),
         ("SQLite", sqlite),
+        ("PostgreSQL", postgres),
     ];
     let rounds = [
         Round::PLAIN,
