@@ -112,11 +112,12 @@ pub(crate) fn response_shown(name: &RecordName) {
 }
 
 pub(crate) fn forgotten(name: &RecordName, force: Force, forgotten: Forgotten) {
+    let forced = force == Force::Yes;
     match forgotten {
         Forgotten::Forgotten => event!(
             warn,
             name,
-            force = (force == Force::Yes),
+            forced = forced,
             "an operator had a record forgotten"
         ),
         Forgotten::Absent => refused_by_hand("forget", name, "nothing is kept there"),
