@@ -80,9 +80,10 @@ impl Shared {
         };
         let mut entries = Vec::new();
         let mut looked_at = 0;
-        while let Some(place) = next
-            && looked_at < list.keys()
-        {
+        while let Some(place) = next {
+            if looked_at >= list.keys() {
+                break;
+            }
             let mut queued = Vec::new();
             next = self.queue.read(place, &mut queued, list.keys() - looked_at);
             looked_at += queued.len();

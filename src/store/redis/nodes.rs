@@ -53,21 +53,24 @@ fn of_slots(answer: &Value, prefix: &str) -> Option<Vec<Node>> {
             None => masters.push((master, vec![range])),
         }
     }
-    let mut nodes: Vec<_> = masters
-        .into_iter()
-        .filter_map(|(_, ranges)| {
-            let serves = |key: &Key| {
-                let slot = slot_of(key.as_bytes());
-                ranges.iter().any(|(first, last)| (*first..=*last).contains(&slot))
-            };
-            // Where a hash tag in the prefix has all keys in one slot, most nodes have none.
-            let key = (0..u32::from(SLOTS) * 8).map(|number| numbered(prefix, number)).find(serves)?;
-            let first_slot = ranges.iter().map(|(first, _)| *first).min()?;
-            Some(Node { first_slot, key })
-        })
-        .collect();
+    let nodes = masters.iter().filter_map(|(_, ranges)| node(prefix, ranges));
+    let mut nodes: Vec<_> = nodes.collect();
     nodes.sort_by_key(|node| node.first_slot);
     Some(nodes)
+}
+
+/// Makes the node that serves these ranges of slots; none, if it can have no key of ours.
+fn node(prefix: &str, ranges: &[(u16, u16)]) -> Option<Node> {
+    let is_served = |key: &Key| {
+        let slot = slot_of(key.as_bytes());
+        ranges.iter().any(|(first, last)| (*first..=*last).contains(&slot))
+    };
+    // A hash tag in the prefix has all keys in one slot. Without one, few tries do.
+    let tries = if tag_in(prefix.as_bytes()).is_some() { 1 } else { u32::from(SLOTS) * 8 };
+    let mut keys = (0..tries).map(|number| numbered(prefix, number));
+    let key = keys.find(is_served)?;
+    let first_slot = ranges.iter().map(|(first, _)| *first).min()?;
+    Some(Node { first_slot, key })
 }
 
 fn array(value: &Value) -> Option<&[Value]> {
@@ -91,12 +94,7 @@ fn numbered(prefix: &str, number: u32) -> Key {
 
 /// Returns the slot of a key, as the specification of Redis Cluster says.
 fn slot_of(key: &[u8]) -> u16 {
-    let tag = || {
-        let (_, rest) = key.split_at(key.iter().position(|&byte| byte == b'{')? + 1);
-        let len = rest.iter().position(|&byte| byte == b'}')?;
-        (len > 0).then(|| &rest[..len])
-    };
-    let hashed = tag().unwrap_or(key).iter();
+    let hashed = tag_in(key).unwrap_or(key).iter();
     // CRC-16/XMODEM.
     let crc = hashed.fold(0_u16, |crc, byte| {
         (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
@@ -105,4 +103,11 @@ fn slot_of(key: &[u8]) -> u16 {
         })
     });
     crc % SLOTS
+}
+
+/// Returns what alone decides about the slot, where a key has such a part.
+fn tag_in(key: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = key.split_at(key.iter().position(|&byte| byte == b'{')? + 1);
+    let len = rest.iter().position(|&byte| byte == b'}')?;
+    (len > 0).then(|| &rest[..len])
 }
