@@ -26,6 +26,21 @@ impl Counts {
         self.unreadable += page.unreadable as u64;
     }
 
+    /// Returns the counts as an object of JSON in one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let Self {
+            in_flight,
+            lapsed,
+            abandoned,
+            completed,
+            unreadable,
+        } = self;
+        format!(
+            r#"{{"in_flight":{in_flight},"lapsed":{lapsed},"abandoned":{abandoned},"completed":{completed},"unreadable":{unreadable}}}"#
+        )
+    }
+
     fn of(&mut self, state: State) -> &mut u64 {
         match state {
             State::InFlight => &mut self.in_flight,

@@ -71,7 +71,7 @@ fn found(row: &rusqlite::Row<'_>, now: i64) -> rusqlite::Result<Found> {
     let mut entry = Entry::new(name, state, clock::duration(expires - now));
     entry.effect_committed = row.get(8)?;
     if state == State::Completed {
-        entry.bytes = row.get(9)?;
+        entry.bytes = usize::try_from(row.get::<_, i64>(9)?).unwrap_or(usize::MAX);
         return Ok(Found::Entry(entry));
     }
     let fingerprint: Vec<u8> = row.get(4)?;
