@@ -48,6 +48,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+#[cfg(feature = "axum")]
+pub use self::router::{Act, Permission, router};
 pub use self::{
     counts::{Counts, count},
     cursor::{Cursor, InvalidCursor},
@@ -58,8 +60,6 @@ pub use self::{
     repair::{NotUnknown, Repair, Repaired},
     state::{InvalidState, State},
 };
-#[cfg(feature = "axum")]
-pub use self::router::{Act, Permission, router};
 use crate::{record_name::RecordName, store::StoreError};
 
 /// Looks at what a store keeps, and mends it.

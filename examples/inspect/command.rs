@@ -24,7 +24,11 @@ pub(crate) async fn run(flags: Flags) -> Done {
     let command = flags.command;
     if let (Some(Command::Name), Some(key)) = (command, &flags.key) {
         let name = flags.names.of(flags.scope.as_ref(), key);
-        return say(&flags, json!({ "record": format!("{name:x}") }), &format!("{name:x}"));
+        return say(
+            &flags,
+            json!({ "record": format!("{name:x}") }),
+            &format!("{name:x}"),
+        );
     }
     let store = store::open(&flags).await?;
     match command {
@@ -67,7 +71,11 @@ async fn list(flags: &Flags, store: &dyn Admin) -> Done {
         let asked = next.map_or_else(|| list.clone(), |next| list.clone().after(next));
         let page = store.list(&asked).await?;
         let digits = flags.record.as_deref().unwrap_or_default();
-        for entry in page.entries.iter().filter(|entry| begins_like(entry, digits)) {
+        for entry in page
+            .entries
+            .iter()
+            .filter(|entry| begins_like(entry, digits))
+        {
             listed += 1;
             if flags.json {
                 writeln!(out, "{}", entry.to_json(ttl(flags)))?;

@@ -109,7 +109,8 @@ impl Command {
 
     fn word(self) -> &'static str {
         let mut all = Self::ALL.iter();
-        all.find(|(_, command)| *command == self).map_or("", |(word, _)| word)
+        all.find(|(_, command)| *command == self)
+            .map_or("", |(word, _)| word)
     }
 }
 

@@ -27,7 +27,11 @@ pub(crate) fn entry(out: &mut impl Write, entry: &Entry, ttl: Duration) -> io::R
         "{:9}  {age:>8}  {:>8}  {:>8}  {:>7}  {:>5}  {:>9}  {:x}",
         entry.state,
         or_dash(entry.lease_left.map(duration)),
-        if entry.expires_in == Duration::MAX { "never".to_owned() } else { duration(entry.expires_in) },
+        if entry.expires_in == Duration::MAX {
+            "never".to_owned()
+        } else {
+            duration(entry.expires_in)
+        },
         or_dash(entry.attempt),
         or_dash(entry.fence),
         entry.bytes,

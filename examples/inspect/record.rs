@@ -23,7 +23,11 @@ async fn search(store: &dyn Admin, digits: &str) -> Result<RecordName, Failure> 
     let mut list = List::new().at_once(List::MAX_AT_ONCE);
     loop {
         let page = store.list(&list).await?;
-        for entry in page.entries.iter().filter(|entry| begins_like(entry, digits)) {
+        for entry in page
+            .entries
+            .iter()
+            .filter(|entry| begins_like(entry, digits))
+        {
             if found.is_some_and(|found| found != entry.name) {
                 return Err(Failure::NotDone(format!(
                     "more than one record begins with {digits}: give more digits"

@@ -60,7 +60,13 @@ fn wrapped(flags: &Flags, store: impl Admin) -> Opened {
     };
     let mut ring = store::KeyRing::new(*id, key);
     for (id, key) in keys {
-        if flags.encryption.iter().filter(|(other, _)| other == id).count() > 1 {
+        if flags
+            .encryption
+            .iter()
+            .filter(|(other, _)| other == id)
+            .count()
+            > 1
+        {
             return Err(unusable(format!("--encryption names two keys {id}")));
         }
         ring = ring.and(*id, key);
@@ -74,7 +80,9 @@ fn wrapped(flags: &Flags, store: impl Admin) -> Opened {
     if flags.encryption.is_empty() {
         Ok(Arc::new(store))
     } else {
-        Err(unusable("--encryption needs a build with --features encryption"))
+        Err(unusable(
+            "--encryption needs a build with --features encryption",
+        ))
     }
 }
 
@@ -86,7 +94,10 @@ async fn sqlite(flags: &Flags, url: &str) -> Opened {
         return Err(unusable(format!("--store {url}: there is no such file")));
     }
     let store = store::SqliteStore::open(path).await;
-    wrapped(flags, store.map_err(|error| unusable(format!("--store {url}: {error}")))?)
+    wrapped(
+        flags,
+        store.map_err(|error| unusable(format!("--store {url}: {error}")))?,
+    )
 }
 
 #[cfg(feature = "redis")]
@@ -116,7 +127,10 @@ async fn redis_at(flags: &Flags, url: &str, scheme: &str) -> Opened {
         }
         _ => builder.connect(url).await,
     };
-    wrapped(flags, connected.map_err(|error| unusable(format!("--store: {error}")))?)
+    wrapped(
+        flags,
+        connected.map_err(|error| unusable(format!("--store: {error}")))?,
+    )
 }
 
 #[cfg(feature = "postgres")]
@@ -126,5 +140,8 @@ async fn postgres(flags: &Flags, url: &str) -> Opened {
         builder = builder.table(table);
     }
     let connected = builder.connect(url).await;
-    wrapped(flags, connected.map_err(|error| unusable(format!("--store: {error}")))?)
+    wrapped(
+        flags,
+        connected.map_err(|error| unusable(format!("--store: {error}")))?,
+    )
 }

@@ -122,9 +122,15 @@ async fn list(State(desk): State<Desk>, request: Request) -> Answer {
 }
 
 fn written(page: &Page, ttl: Duration) -> String {
-    let entries: Vec<_> = page.entries.iter().map(|entry| entry.to_json(ttl)).collect();
+    let entries: Vec<_> = page
+        .entries
+        .iter()
+        .map(|entry| entry.to_json(ttl))
+        .collect();
     let entries = entries.join(",");
-    let next = page.next.map_or("null".to_owned(), |next| format!(r#""{next}""#));
+    let next = page
+        .next
+        .map_or("null".to_owned(), |next| format!(r#""{next}""#));
     let unreadable = page.unreadable;
     format!(r#"{{"entries":[{entries}],"unreadable":{unreadable},"next":{next}}}"#)
 }
@@ -220,7 +226,9 @@ fn answer(parts: &request::Parts, status: StatusCode, body: Bytes) -> http::Resp
     let mut answer = http::Response::new(body);
     *answer.status_mut() = status;
     if let Some(kind) = parts.headers.get(header::CONTENT_TYPE) {
-        answer.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, kind.clone());
     }
     answer
 }

@@ -51,8 +51,7 @@ impl FromStr for State {
 
     fn from_str(word: &str) -> Result<Self, InvalidState> {
         let mut all = Self::ALL.into_iter();
-        all.find(|state| state.as_str() == word)
-            .ok_or(InvalidState)
+        all.find(|state| state.as_str() == word).ok_or(InvalidState)
     }
 }
 

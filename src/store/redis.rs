@@ -237,7 +237,11 @@ impl Shared {
     /// Returns the command that wakes who waits in other processes: in a cluster, a message goes to
     /// the key's node alone.
     const fn wake(&self) -> &'static str {
-        if self.is_cluster { "SPUBLISH" } else { "PUBLISH" }
+        if self.is_cluster {
+            "SPUBLISH"
+        } else {
+            "PUBLISH"
+        }
     }
 
     async fn run(&self, call: &Call) -> Result<(u8, Bytes), StoreError> {

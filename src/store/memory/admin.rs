@@ -87,7 +87,9 @@ impl Shared {
             let mut queued = Vec::new();
             next = self.queue.read(place, &mut queued, list.keys() - looked_at);
             looked_at += queued.len();
-            let listed = queued.iter().filter_map(|queued| self.listed(place.list, queued, now));
+            let listed = queued
+                .iter()
+                .filter_map(|queued| self.listed(place.list, queued, now));
             entries.extend(listed);
         }
         list.page(entries, 0, next.map(Place::to_cursor))

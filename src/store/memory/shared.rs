@@ -170,7 +170,13 @@ impl Shared {
     }
 
     /// Queues a record where its claim's place in the queue will not do, and lets old ones go.
-    pub(super) fn queue_record(self: &Arc<Self>, queued: Queued, expires: u64, is_new: bool, now: u64) {
+    pub(super) fn queue_record(
+        self: &Arc<Self>,
+        queued: Queued,
+        expires: u64,
+        is_new: bool,
+        now: u64,
+    ) {
         let Some(age) = self.keep_at_least else {
             if is_new {
                 self.queue.push(List::Records, queued, expires, now);

@@ -32,7 +32,10 @@ impl Admin for PostgresStore {
     async fn find(&self, name: &RecordName) -> Result<Option<Entry>, StoreError> {
         events::looked_at(name);
         let statement = &self.core.statements.find_entry;
-        let rows = self.core.query(statement, &[Binary(name.as_bytes())]).await?;
+        let rows = self
+            .core
+            .query(statement, &[Binary(name.as_bytes())])
+            .await?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };
@@ -42,7 +45,10 @@ impl Admin for PostgresStore {
     async fn record(&self, name: &RecordName) -> Result<Option<Bytes>, StoreError> {
         events::response_shown(name);
         let statement = &self.core.statements.look;
-        let rows = self.core.query(statement, &[Binary(name.as_bytes())]).await?;
+        let rows = self
+            .core
+            .query(statement, &[Binary(name.as_bytes())])
+            .await?;
         Ok(rows.first().map(|row| row.bytes(0)).transpose()?)
     }
 
@@ -138,7 +144,10 @@ impl Core {
 
     async fn list(&self, list: &List) -> Result<Page, Failure> {
         let after = list.begins_at().map_or(&[][..], |cursor| cursor.as_bytes());
-        let params = [Binary(after), Int(i64::try_from(list.keys()).unwrap_or(i64::MAX))];
+        let params = [
+            Binary(after),
+            Int(i64::try_from(list.keys()).unwrap_or(i64::MAX)),
+        ];
         let rows = self.query(&self.statements.list, &params).await?;
         let (mut entries, mut unreadable) = (Vec::new(), 0);
         for row in &rows {

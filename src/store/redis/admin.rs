@@ -93,7 +93,11 @@ impl Admin for RedisStore {
             return Ok(list.page([], 0, None));
         };
         // Cursors are a node's own.
-        let from = if node.first_slot == from_slot { from } else { 0 };
+        let from = if node.first_slot == from_slot {
+            from
+        } else {
+            0
+        };
         let listed = self.scan(node, from, list.keys().min(AT_ONCE)).await?;
         let next = match listed.next {
             0 => nodes.next().map(|node| cursor(node.first_slot, 0)),

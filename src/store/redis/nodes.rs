@@ -53,7 +53,9 @@ fn of_slots(answer: &Value, prefix: &str) -> Option<Vec<Node>> {
             None => masters.push((master, vec![range])),
         }
     }
-    let nodes = masters.iter().filter_map(|(_, ranges)| node(prefix, ranges));
+    let nodes = masters
+        .iter()
+        .filter_map(|(_, ranges)| node(prefix, ranges));
     let mut nodes: Vec<_> = nodes.collect();
     nodes.sort_by_key(|node| node.first_slot);
     Some(nodes)
@@ -63,10 +65,16 @@ fn of_slots(answer: &Value, prefix: &str) -> Option<Vec<Node>> {
 fn node(prefix: &str, ranges: &[(u16, u16)]) -> Option<Node> {
     let is_served = |key: &Key| {
         let slot = slot_of(key.as_bytes());
-        ranges.iter().any(|(first, last)| (*first..=*last).contains(&slot))
+        ranges
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&slot))
     };
     // A hash tag in the prefix has all keys in one slot. Without one, few tries do.
-    let tries = if tag_in(prefix.as_bytes()).is_some() { 1 } else { u32::from(SLOTS) * 8 };
+    let tries = if tag_in(prefix.as_bytes()).is_some() {
+        1
+    } else {
+        u32::from(SLOTS) * 8
+    };
     let mut keys = (0..tries).map(|number| numbered(prefix, number));
     let key = keys.find(is_served)?;
     let first_slot = ranges.iter().map(|(first, _)| *first).min()?;
@@ -99,7 +107,11 @@ fn slot_of(key: &[u8]) -> u16 {
     let crc = hashed.fold(0_u16, |crc, byte| {
         (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
             let shifted = crc << 1;
-            if crc & 0x8000 == 0 { shifted } else { shifted ^ 0x1021 }
+            if crc & 0x8000 == 0 {
+                shifted
+            } else {
+                shifted ^ 0x1021
+            }
         })
     });
     crc % SLOTS

@@ -89,7 +89,11 @@ impl Table<'_> {
         };
         if matches!(row.state, State::Completed(_)) {
             let is_resend = row.owner == *repair.owner();
-            return Ok(if is_resend { Repaired::Recorded } else { Repaired::Completed });
+            return Ok(if is_resend {
+                Repaired::Recorded
+            } else {
+                Repaired::Completed
+            });
         }
         if row.is_live(now) {
             return Ok(Repaired::InFlight);

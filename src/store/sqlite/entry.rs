@@ -22,7 +22,9 @@ enum Found {
 pub(super) fn find(connection: &Connection, name: &RecordName) -> Result<Option<Entry>, Failure> {
     let mut select = connection.prepare_cached(include_str!("find.sql"))?;
     let now = clock::now();
-    let found = select.query_row([name.as_bytes()], |row| found(row, now)).optional()?;
+    let found = select
+        .query_row([name.as_bytes()], |row| found(row, now))
+        .optional()?;
     match found {
         Some(Found::Entry(entry)) => Ok(Some(entry)),
         Some(Found::Expired) | None => Ok(None),
@@ -75,7 +77,8 @@ fn found(row: &rusqlite::Row<'_>, now: i64) -> rusqlite::Result<Found> {
         return Ok(Found::Entry(entry));
     }
     let fingerprint: Vec<u8> = row.get(4)?;
-    let (Ok(fence), Ok(fingerprint)) = (u64::try_from(row.get::<_, i64>(2)?), fingerprint.try_into())
+    let (Ok(fence), Ok(fingerprint)) =
+        (u64::try_from(row.get::<_, i64>(2)?), fingerprint.try_into())
     else {
         return Ok(Found::Unreadable);
     };

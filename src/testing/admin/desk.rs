@@ -59,7 +59,10 @@ impl Desk {
     }
 
     pub(super) async fn forget(&self, client: usize, force: Force) -> Result<Forgotten, Failed> {
-        answered("forget", self.admin(client).forget(self.name(), force).await)
+        answered(
+            "forget",
+            self.admin(client).forget(self.name(), force).await,
+        )
     }
 
     pub(super) async fn repair(&self, client: usize, repair: &Repair) -> Result<Repaired, Failed> {

@@ -24,7 +24,11 @@ pub(super) async fn what_is_not_there_is_not_found(desk: Desk) -> Checked {
     subject.pass(1).await;
     expect_same(rule, &None, &expired.find(0).await?)?;
     expect_same(rule, &None, &expired.record(0).await?)?;
-    expect_same(rule, &Forgotten::Absent, &expired.forget(0, Force::No).await?)
+    expect_same(
+        rule,
+        &Forgotten::Absent,
+        &expired.forget(0, Force::No).await?,
+    )
 }
 
 pub(super) async fn a_record_is_found(desk: Desk) -> Checked {
@@ -35,7 +39,12 @@ pub(super) async fn a_record_is_found(desk: Desk) -> Checked {
     expect_same(rule, &State::Completed, &entry.state)?;
     expect_same(rule, &None, &entry.lease_left)?;
     let record = &held.owner.record;
-    expect_that(rule, "no shorter than it was given", entry.bytes >= record.len(), &entry)?;
+    expect_that(
+        rule,
+        "no shorter than it was given",
+        entry.bytes >= record.len(),
+        &entry,
+    )?;
     let kept = entry.expires_in <= LONG && entry.expires_in > LONG / 2;
     expect_that(rule, "what is left of its ttl", kept, &entry)?;
     for client in 0..3 {

@@ -38,7 +38,11 @@ pub(super) async fn a_live_claim_is_forgotten_by_force_alone(desk: Desk) -> Chec
         let desk = desk.another();
         let subject = &desk.subject;
         let held = desk.bring(rule, State::InFlight, fence).await?;
-        expect_same(rule, &Forgotten::InFlight, &desk.forget(1, Force::No).await?)?;
+        expect_same(
+            rule,
+            &Forgotten::InFlight,
+            &desk.forget(1, Force::No).await?,
+        )?;
         let renewed = Answer::Renewal(Renewal::Renewed);
         expect(rule, renewed, subject.renew(0, &held.owner).await)?;
         is_forgotten(rule, &desk, Force::Yes).await?;

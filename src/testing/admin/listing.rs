@@ -91,9 +91,9 @@ pub(super) async fn every_state_is_listed(desk: Desk) -> Checked {
         let listed = all(rule, &desk, List::new().state(state)).await?;
         let others = listed.values().filter(|entry| entry.state != state);
         expect_same(rule, &0, &others.count())?;
-        let ours = held.iter().filter(|(_, desk, its)| {
-            *its == state && listed.contains_key(&beginning(desk.name()))
-        });
+        let ours = held
+            .iter()
+            .filter(|(_, desk, its)| *its == state && listed.contains_key(&beginning(desk.name())));
         expect_same(rule, &3, &ours.count())?;
     }
     let counts = before.map_err(|error| Violation::new(rule, "counts", error))?;

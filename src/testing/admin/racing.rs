@@ -48,7 +48,9 @@ pub(super) async fn takeover_or_repair(desk: Desk) -> Checked {
         let repair = desk.prepare(rule).await?;
         let next = Owner::random();
         let fingerprint = held.owner.fingerprint;
-        let claimed = desk.subject.claim_as(0, &next, &fingerprint, UnknownOutcome::Retry);
+        let claimed = desk
+            .subject
+            .claim_as(0, &next, &fingerprint, UnknownOutcome::Retry);
         let (claimed, repaired) = join!(claimed, desk.repair(1, &repair));
         let expected = match repaired? {
             Repaired::Recorded => Answer::Completed(repair.record().clone()),

@@ -183,5 +183,9 @@ async fn repaired(
 /// Passes if whoever claims the name gets what was recorded by hand.
 async fn is_answered(rule: &str, desk: &Desk, client: usize, repair: &Repair) -> Checked {
     let record = repair.record().clone();
-    expect(rule, Answer::Completed(record), desk.subject.look(client).await)
+    expect(
+        rule,
+        Answer::Completed(record),
+        desk.subject.look(client).await,
+    )
 }
