@@ -294,7 +294,7 @@ impl<'a> Value<'a> {
         let (id, path) = text.split_once(':').ok_or_else(|| self.refuse(WHAT))?;
         let id = id.parse().map_err(|_| self.refuse(WHAT))?;
         let digits = read(self.flag, path.into())?;
-        let digits = str::from_utf8(&digits).unwrap_or_default().trim();
+        let digits = std::str::from_utf8(&digits).unwrap_or_default().trim();
         // A record's name is written down in the same way.
         let key: tower_idempotency::RecordName = digits.parse().map_err(|_| self.refuse(WHAT))?;
         Ok((id, *key.as_bytes()))

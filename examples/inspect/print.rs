@@ -94,7 +94,9 @@ pub(crate) fn response_json(record: &Record) -> String {
         .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
         .collect();
     let body = record.body();
-    let text = body.as_deref().and_then(|body| str::from_utf8(body).ok());
+    let text = body
+        .as_deref()
+        .and_then(|body| std::str::from_utf8(body).ok());
     let hex = || {
         let bytes = body.as_deref()?.iter();
         Some(bytes.map(|byte| format!("{byte:02x}")).collect::<String>())

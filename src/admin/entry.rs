@@ -73,7 +73,7 @@ impl Entry {
         let age = self.age(ttl).as_millis();
         let lease_left = json(self.lease_left.map(|left| left.as_millis()));
         let ends = self.expires_in != Duration::MAX;
-        let expires_in = json(ends.then(|| self.expires_in.as_millis()));
+        let expires_in = json(ends.then_some(self.expires_in.as_millis()));
         let (attempt, fence) = (json(self.attempt), json(self.fence));
         format!(
             r#"{{"record":"{name:x}","state":"{state}","age_ms":{age},"lease_left_ms":{lease_left},"expires_in_ms":{expires_in},"attempt":{attempt},"fence":{fence},"effect_committed":{effect_committed},"bytes":{bytes}}}"#

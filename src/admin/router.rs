@@ -10,7 +10,10 @@ use axum::{
 use http::{HeaderName, StatusCode, header, request};
 
 use super::{Admin, Force, Forgotten, List, Page, Repair, Repaired, count};
-use crate::{record::Record, record_name::RecordName};
+use crate::{
+    record::Record,
+    record_name::{InvalidRecordName, RecordName},
+};
 
 mod permission;
 mod query;
@@ -238,5 +241,6 @@ async fn record(parts: &mut request::Parts) -> Result<RecordName, Refusal> {
     let Ok(Path(digits)) = parts.extract::<Path<String>>().await else {
         return Err(Refusal::bad("the path has no name of a record"));
     };
-    digits.parse().map_err(Refusal::bad)
+    let name = digits.parse();
+    name.map_err(|error: InvalidRecordName| Refusal::bad(error.to_string()))
 }

@@ -52,23 +52,23 @@ impl Refusal {
         }
     }
 
-    fn because(status: StatusCode, reason: impl ToString) -> Self {
+    fn because(status: StatusCode, reason: String) -> Self {
         Self {
             status,
-            detail: Cow::Owned(reason.to_string()),
+            detail: Cow::Owned(reason),
         }
     }
 
-    pub(super) fn bad(reason: impl ToString) -> Self {
-        Self::because(StatusCode::BAD_REQUEST, reason)
+    pub(super) fn bad(reason: impl Into<String>) -> Self {
+        Self::because(StatusCode::BAD_REQUEST, reason.into())
     }
 
     pub(super) fn conflict(reason: NotUnknown) -> Self {
-        Self::because(StatusCode::CONFLICT, reason)
+        Self::because(StatusCode::CONFLICT, reason.to_string())
     }
 
     pub(super) fn unreadable(reason: InvalidRecord) -> Self {
-        Self::because(StatusCode::INTERNAL_SERVER_ERROR, reason)
+        Self::because(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string())
     }
 }
 

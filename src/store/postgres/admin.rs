@@ -157,8 +157,9 @@ impl Core {
                 Ok(None) | Err(_) => unreadable += 1,
             }
         }
-        let last = rows.last().filter(|_| rows.len() >= list.keys());
-        let next = last.map(|row| row.bytes(0)).transpose()?;
+        let is_full = rows.len() >= list.keys();
+        let next = rows.last().filter(|_| is_full);
+        let next = next.map(|row| row.bytes(0)).transpose()?;
         let next = next.map(|name| name[..].try_into().map(Cursor::from_bytes));
         let next = next.transpose().map_err(|_| Failure::foreign())?;
         Ok(list.page(entries, unreadable, next))

@@ -18,7 +18,7 @@ pub(super) struct Listed {
 impl Listed {
     pub(super) fn read(mut answer: &[u8]) -> Result<Self, Foreign> {
         let digits = take_short(&mut answer)?;
-        let digits = str::from_utf8(digits).map_err(|_| Foreign::Answer)?;
+        let digits = std::str::from_utf8(digits).map_err(|_| Foreign::Answer)?;
         let mut listed = Self {
             next: digits.parse().map_err(|_| Foreign::Answer)?,
             entries: Vec::new(),
@@ -86,7 +86,7 @@ impl Described<'_> {
             _ => return None,
         };
         claim.advance(HEAD - 2);
-        let name = claim.split_off(..RecordName::LEN)?;
+        let name = take(&mut claim, RecordName::LEN).ok()?;
         if !name.starts_with(begins) {
             return None;
         }
@@ -113,5 +113,7 @@ fn take_short<'a>(answer: &mut &'a [u8]) -> Result<&'a [u8], Foreign> {
 }
 
 fn take<'a>(answer: &mut &'a [u8], len: usize) -> Result<&'a [u8], Foreign> {
-    answer.split_off(..len).ok_or(Foreign::Answer)
+    let (taken, rest) = answer.split_at_checked(len).ok_or(Foreign::Answer)?;
+    *answer = rest;
+    Ok(taken)
 }

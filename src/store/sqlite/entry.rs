@@ -40,17 +40,17 @@ pub(super) fn list(connection: &Connection, list: &List) -> Result<Page, Failure
     let mut rows = select.query(params![after, limit])?;
     let now = clock::now();
     let (mut entries, mut unreadable) = (Vec::new(), 0);
-    let (mut last, mut read) = (None, 0);
+    let (mut reached, mut read) = (None, 0);
     while let Some(row) = rows.next()? {
         read += 1;
-        last = Some(Cursor::from_bytes(row.get(0)?));
+        reached = Some(Cursor::from_bytes(row.get(0)?));
         match found(row, now)? {
             Found::Entry(entry) => entries.push(entry),
             Found::Expired => {}
             Found::Unreadable => unreadable += 1,
         }
     }
-    let next = last.filter(|_| read >= list.keys());
+    let next = reached.filter(|_| read >= list.keys());
     Ok(list.page(entries, unreadable, next))
 }
 
