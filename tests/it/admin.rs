@@ -20,5 +20,11 @@ mod memory;
 mod redis;
 #[cfg(feature = "axum")]
 mod router;
-#[cfg(all(unix, feature = "postgres", feature = "redis", feature = "sqlite", feature = "tracing"))]
+#[cfg(all(
+    unix,
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite",
+    feature = "tracing"
+))]
 mod told;

@@ -135,7 +135,10 @@ impl Store for Faulty {
         fingerprint: &Fingerprint,
         unknown_outcome: UnknownOutcome,
     ) -> Result<Claimed, StoreError> {
-        let claimed = self.store.claim(claim, fingerprint, unknown_outcome).await?;
+        let claimed = self
+            .store
+            .claim(claim, fingerprint, unknown_outcome)
+            .await?;
         if let Claimed::Acquired(_) = claimed {
             self.claims.lock().unwrap().insert(*claim.name(), *claim);
         }
@@ -173,15 +176,18 @@ impl Store for Faulty {
 impl Admin for Faulty {
     async fn find(&self, name: &RecordName) -> Result<Option<Entry>, StoreError> {
         let found = self.store.find(name).await?;
-        let found = found.filter(|entry| {
-            !self.is(Fault::LapsedIsNotFound) || entry.state != State::Lapsed
-        });
+        let found =
+            found.filter(|entry| !self.is(Fault::LapsedIsNotFound) || entry.state != State::Lapsed);
         Ok(found.map(|entry| self.spoil(entry)))
     }
 
     async fn record(&self, name: &RecordName) -> Result<Option<Bytes>, StoreError> {
         let record = self.store.record(name).await?;
-        let len = if self.is(Fault::RecordIsCut) { 1 } else { usize::MAX };
+        let len = if self.is(Fault::RecordIsCut) {
+            1
+        } else {
+            usize::MAX
+        };
         Ok(record.map(|record| record.slice(..record.len().min(len))))
     }
 
@@ -214,7 +220,8 @@ impl Admin for Faulty {
             self.store.complete(&claim, record, Effects::Keep).await?;
             return Ok(Repaired::Recorded);
         }
-        if self.is(Fault::RepairOnlyOnce) && self.repaired.lock().unwrap().contains(repair.owner()) {
+        if self.is(Fault::RepairOnlyOnce) && self.repaired.lock().unwrap().contains(repair.owner())
+        {
             return Ok(Repaired::Completed);
         }
         self.repaired.lock().unwrap().push(*repair.owner());
@@ -230,7 +237,9 @@ impl Admin for Faulty {
             (Fault::RepairsLiveClaims, Repaired::InFlight)
             | (Fault::RepairsRecords, Repaired::Completed)
             | (Fault::RepairsAbsent, Repaired::Absent) => self.overwrite(repair).await,
-            (Fault::RepairsAnyRun, Repaired::Changed) if !same_fence => self.overwrite(repair).await,
+            (Fault::RepairsAnyRun, Repaired::Changed) if !same_fence => {
+                self.overwrite(repair).await
+            }
             (Fault::RepairsAnyRequest, Repaired::Changed) if same_fence => {
                 self.overwrite(repair).await
             }
@@ -240,9 +249,14 @@ impl Admin for Faulty {
 
     async fn list(&self, list: &List) -> Result<Page, StoreError> {
         let all = List::new().at_once(list.keys());
-        let all = list.begins_at().map_or(all.clone(), |cursor| all.after(*cursor));
+        let all = list
+            .begins_at()
+            .map_or(all.clone(), |cursor| all.after(*cursor));
         let ignores_state = self.is(Fault::ListIgnoresState);
-        let mut page = self.store.list(if ignores_state { &all } else { list }).await?;
+        let mut page = self
+            .store
+            .list(if ignores_state { &all } else { list })
+            .await?;
         if self.is(Fault::ListOmitsLapsed) {
             page.entries.retain(|entry| entry.state != State::Lapsed);
         }

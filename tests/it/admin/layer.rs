@@ -58,7 +58,7 @@ async fn an_unknown_outcome_is_resolved_and_the_retry_gets_the_answer() {
 
     let retry = send(&layer, keyed("key"), 201).await;
     assert!(retry.is_replay());
-    assert_eq!((retry.status.as_u16(), retry.text()), (201, "paid by hand"));
+    assert_eq!((retry.status, retry.text()), (201, "paid by hand"));
     assert_eq!(retry.header("content-type"), Some("text/plain"));
     for name in ["date", "set-cookie", "content-length", "connection"] {
         assert_eq!(retry.header(name), None, "{name}");
@@ -101,8 +101,16 @@ async fn a_record_is_found_by_namespace_scope_key_and_secret_and_by_nothing_less
         (names.of(Some(&Scope::new("tenantalice")), &key()), false),
         (names.of(Some(&scope), &"key2".parse().unwrap()), false),
         (names.clone().namespace("").of(Some(&scope), &key()), false),
-        (names.clone().secret("other").of(Some(&scope), &key()), false),
-        (RecordNames::new().namespace("payments").of(Some(&scope), &key()), false),
+        (
+            names.clone().secret("other").of(Some(&scope), &key()),
+            false,
+        ),
+        (
+            RecordNames::new()
+                .namespace("payments")
+                .of(Some(&scope), &key()),
+            false,
+        ),
     ];
     for (place, (name, is_found)) in all.into_iter().enumerate() {
         let found = store.find(&name).await.unwrap();
@@ -112,7 +120,10 @@ async fn a_record_is_found_by_namespace_scope_key_and_secret_and_by_nothing_less
         assert_eq!(written.to_uppercase().parse(), Ok(name));
     }
     for none in ["", "ab", &"g".repeat(64), &"a".repeat(65), &"é".repeat(32)] {
-        assert!(none.parse::<tower_idempotency::RecordName>().is_err(), "{none}");
+        assert!(
+            none.parse::<tower_idempotency::RecordName>().is_err(),
+            "{none}"
+        );
     }
 }
 

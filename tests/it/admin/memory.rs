@@ -31,7 +31,11 @@ async fn complete(store: &MemoryStore, claim: &Claim) {
 }
 
 /// Lists everything, page by page, and does something between two pages.
-async fn list(store: &MemoryStore, keys: usize, mut between: impl AsyncFnMut(usize)) -> HashMap<RecordName, usize> {
+async fn list(
+    store: &MemoryStore,
+    keys: usize,
+    mut between: impl AsyncFnMut(usize),
+) -> HashMap<RecordName, usize> {
     let (mut seen, mut pages) = (HashMap::new(), 0);
     let mut list = List::new().at_once(keys);
     loop {
@@ -86,10 +90,17 @@ async fn what_moves_during_a_listing_is_listed() {
         }
     })
     .await;
-    let beginnings: Vec<_> = seen.keys().map(|name| name.as_bytes()[..16].to_vec()).collect();
+    let beginnings: Vec<_> = seen
+        .keys()
+        .map(|name| name.as_bytes()[..16].to_vec())
+        .collect();
     for claim in &claims {
         let name = &claim.name().as_bytes()[..16];
-        assert!(beginnings.iter().any(|seen| seen == name), "{:?}", claim.name());
+        assert!(
+            beginnings.iter().any(|seen| seen == name),
+            "{:?}",
+            claim.name()
+        );
     }
 }
 
@@ -119,7 +130,10 @@ async fn what_is_mended_by_hand_is_accounted_for_and_expires() {
         store.repair(&repair).await.unwrap();
     }
     let record = store.record(claim(3).name()).await.unwrap().unwrap();
-    assert_eq!((store.len(), store.bytes()), (10, 10 * (144 + record.len())));
+    assert_eq!(
+        (store.len(), store.bytes()),
+        (10, 10 * (144 + record.len()))
+    );
     store.forget(claim(3).name(), Force::No).await.unwrap();
     assert_eq!((store.len(), store.bytes()), (9, 9 * (144 + record.len())));
     tokio::time::advance(LEASE * 3).await;
