@@ -128,6 +128,9 @@ struct GettingStarted;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/handlers.md")]
 struct Handlers;
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../docs/operations.md")]
+struct Operations;
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../docs/writing-a-store.md")]
 struct WritingAStore;

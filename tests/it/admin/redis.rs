@@ -12,7 +12,7 @@ use std::{
 };
 
 use tower_idempotency::{
-    Admin, RecordName, RedisStore, Store,
+    Admin, RecordName, RedisStore,
     admin::{Force, Forgotten, List, count},
     store::{StoreErrorKind, UnsafeSettings},
 };

@@ -168,7 +168,8 @@ async fn operators_find_what_a_failover_kept() {
     let offset = |server: &RedisServer| server.info("master_repl_offset");
     until(|| offset(&watched.replica) >= offset(&watched.master)).await;
     watched.master.kill();
-    until_ok(|| store.list(&List::new())).await;
+    let all = List::new();
+    until_ok(|| store.list(&all)).await;
     let page = store
         .list(&List::new().state(State::Completed))
         .await
