@@ -67,9 +67,13 @@ pub(super) async fn takeover_or_repair(desk: Desk) -> Checked {
 pub(super) async fn one_of_many_repairs(desk: Desk) -> Checked {
     let rule = "of twenty repairs at once, one is recorded";
     let _held = desk.bring(rule, State::Lapsed, 2).await?;
+    let mut prepared = Vec::new();
+    for _ in 0..20 {
+        prepared.push(desk.prepare(rule).await?);
+    }
     let mut repairs = JoinSet::new();
-    for number in 0..20 {
-        let (desk, repair) = (desk.clone(), desk.prepare(rule).await?);
+    for (number, repair) in prepared.into_iter().enumerate() {
+        let desk = desk.clone();
         repairs.spawn(async move { desk.repair(number, &repair).await });
     }
     let mut recorded = 0;
