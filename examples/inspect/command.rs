@@ -138,7 +138,10 @@ async fn show(flags: &Flags, store: &dyn Admin) -> Done {
     }
     let encoded = store.record(&entry.name).await?;
     let encoded = encoded.ok_or_else(|| Failure::NotDone("no response is recorded".to_owned()))?;
-    let record = Record::decode(&entry.name, encoded)?;
+    let record = Record::decode(&entry.name, encoded).map_err(|error| {
+        let hint = "if the store's records are encrypted, give --encryption";
+        Failure::Unusable(format!("{error}; {hint}"))
+    })?;
     if flags.json {
         writeln!(out, "{}", print::response_json(&record))?;
     } else {

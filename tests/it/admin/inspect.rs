@@ -8,13 +8,13 @@ use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_idempotency::{
     Admin, IdempotencyLayer, PostgresStore, RedisStore, Scope, Store, UnknownOutcome,
-    store::{Encrypted, KeyRing},
+    store::{Claim, Encrypted, KeyRing},
 };
 
 use crate::{
     sqlite::database::Database,
     support::{
-        claims::{acquire, fresh},
+        claims::{acquire, fresh, leased},
         examples::run,
         postgres::{Driver, PostgresServer, Stores},
         redis::RedisServer,
@@ -106,7 +106,7 @@ async fn a_night_at_three<S: Store + Admin>(store: S, flags: &[&str]) {
     service.send(keyed("order-17"), 500).await;
     let refused = service.send(keyed("order-17"), 201).await;
     refused.assert_refused("outcome-unknown");
-    let live = fresh();
+    let live = leased(&fresh(), Claim::MAX_LEASE);
     acquire(&service.store, &live).await.unwrap();
 
     let inspect = async |args: &[&str]| Ran::with(&[flags, args].concat()).await;
@@ -263,7 +263,7 @@ async fn an_unknown_outcome_is_found_and_resolved_under_encryption() {
     let shown = Ran::with(&[&flags[..4], &by_key].concat()).await;
     shown.refused(2, "encrypted with the key 1, which is not in the key ring");
     let shown = Ran::with(&[&flags[..2], &by_key].concat()).await;
-    shown.refused(2, "belongs to another name");
+    shown.refused(2, "if the store's records are encrypted, give --encryption");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,7 +271,8 @@ async fn a_listing_stops_where_it_was_told_to_and_goes_on_from_there() {
     let database = Database::new();
     let store = database.store().await;
     for _ in 0..25 {
-        acquire(&store, &fresh()).await.unwrap();
+        let claim = leased(&fresh(), Claim::MAX_LEASE);
+        acquire(&store, &claim).await.unwrap();
     }
     let url = format!("sqlite:{}", database.path().display());
     let base = ["--store", &url, "list", "--json", "--limit", "10"];

@@ -122,7 +122,8 @@ async fn nothing_is_shown_or_done_without_permission() {
             assert_refused(&answer, status, "");
             assert!(!answer.text().contains("0101"), "{answer:?}");
             // Not even whether it would be a request that makes sense.
-            let nonsense = ask(&app, method, &format!("{path}&nonsense=1"), "").await;
+            let path = path.split('?').next().unwrap();
+            let nonsense = ask(&app, method, &format!("{path}?nonsense=1"), "").await;
             assert_eq!(nonsense.status, status, "{path}");
         }
     }

@@ -37,7 +37,7 @@ fn documented() -> BTreeSet<(String, String)> {
 async fn everything<S: Store + Admin>(store: &S) {
     let (done, unknown, live) = (fresh(), fresh(), fresh());
     acquire(store, &done).await.unwrap();
-    complete(store, &done, b"response").await.unwrap();
+    complete(store, &done, b"of a client").await.unwrap();
     acquire(store, &unknown).await.unwrap();
     store.abandon(&unknown).await.unwrap();
     acquire(store, &live).await.unwrap();
@@ -45,7 +45,7 @@ async fn everything<S: Store + Admin>(store: &S) {
     store.list(&List::new()).await.unwrap();
     let entry = store.find(unknown.name()).await.unwrap().unwrap();
     store.record(done.name()).await.unwrap().unwrap();
-    let repair = || Repair::new(&entry, Response::new(Bytes::from("by hand"))).unwrap();
+    let repair = || Repair::new(&entry, Response::new(Bytes::from("by an operator"))).unwrap();
     let repaired = store.repair(&repair()).await.unwrap();
     assert_eq!(repaired, Repaired::Recorded);
     let repaired = store.repair(&repair()).await.unwrap();
@@ -56,18 +56,22 @@ async fn everything<S: Store + Admin>(store: &S) {
     assert_eq!(forgotten, Forgotten::Forgotten);
 }
 
-/// What is told of operators in a log: level and message.
+/// The lines of a log that are the layer's own: drivers show their statements.
+fn ours(log: &str) -> impl Iterator<Item = &str> {
+    log.lines()
+        .filter(|line| line.contains(" tower_idempotency::events "))
+}
+
+/// What a log tells: level and message.
 fn told(log: &str) -> BTreeSet<(String, String)> {
-    let lines = log.lines().filter(|line| line.contains("operator"));
-    lines
-        .map(|line| {
-            let (head, rest) = line.split_once(" message=").expect("an event");
-            let level = head.split(' ').next().unwrap();
-            let message = rest.split(" record=").next().unwrap();
-            let message = message.split(" entries=").next().unwrap();
-            (level.to_owned(), message.to_owned())
-        })
-        .collect()
+    let told = ours(log).map(|line| {
+        let (head, rest) = line.split_once(" message=").expect("an event");
+        let level = head.split(' ').next().unwrap();
+        let message = rest.split(" record=").next().unwrap();
+        let message = message.split(" entries=").next().unwrap();
+        (level.to_owned(), message.to_owned())
+    });
+    told.collect()
 }
 
 async fn tells_of_everything<S: Store + Admin>(what: &str, store: &S) {
@@ -75,11 +79,11 @@ async fn tells_of_everything<S: Store + Admin>(what: &str, store: &S) {
     everything(store).await;
     let text = log.text();
     assert_eq!(told(&text), documented(), "{what}: {text}");
-    for secret in ["response", "by hand\"", "owner\u{3a}"] {
-        let shown = text
-            .lines()
-            .any(|line| line.contains("operator") && line.ends_with(secret));
-        assert!(!shown, "{what}: {text}");
+    for body in ["of a client", "by an operator"] {
+        assert!(
+            ours(&text).all(|line| !line.contains(body)),
+            "{what}: {text}"
+        );
     }
 }
 
