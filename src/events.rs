@@ -3,6 +3,7 @@
 //! Without the feature `tracing` all of this is nothing.
 
 use crate::{
+    admin::{Force, Forgotten, Page, Repair, Repaired},
     record::InvalidRecord,
     record_name::RecordName,
     store::{StoreError, StoreErrorKind},
@@ -99,6 +100,66 @@ pub(crate) fn body_omitted(name: &RecordName) {
 
 pub(crate) fn ran_without_store(name: &RecordName) {
     event!(warn, name, "a request runs without the idempotency store");
+}
+
+/// What is done by hand.
+pub(crate) fn looked_at(name: &RecordName) {
+    event!(debug, name, "an operator looked at a record");
+}
+
+pub(crate) fn response_shown(name: &RecordName) {
+    event!(info, name, "an operator was shown a recorded response");
+}
+
+pub(crate) fn forgotten(name: &RecordName, force: Force, forgotten: Forgotten) {
+    let forced = force == Force::Yes;
+    match forgotten {
+        Forgotten::Forgotten => event!(
+            warn,
+            name,
+            forced = forced,
+            "an operator had a record forgotten"
+        ),
+        Forgotten::Absent => refused_by_hand("forget", name, "nothing is kept there"),
+        Forgotten::InFlight => refused_by_hand("forget", name, "its owner is at work"),
+    }
+}
+
+pub(crate) fn repaired(repair: &Repair, repaired: Repaired) {
+    let name = repair.name();
+    match repaired {
+        Repaired::Recorded => event!(
+            warn,
+            name,
+            fence = repair.fence(),
+            "an operator recorded an answer by hand"
+        ),
+        Repaired::Absent => refused_by_hand("repair", name, "nothing is kept there"),
+        Repaired::InFlight => refused_by_hand("repair", name, "its owner is at work"),
+        Repaired::Completed => refused_by_hand("repair", name, "an answer is recorded"),
+        Repaired::Changed => refused_by_hand("repair", name, "another run took over"),
+    }
+}
+
+fn refused_by_hand(act: &'static str, name: &RecordName, reason: &'static str) {
+    event!(
+        info,
+        name,
+        act = act,
+        reason = reason,
+        "what an operator asked for was not done"
+    );
+}
+
+pub(crate) fn listed(page: &Page) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(
+        entries = page.entries.len(),
+        unreadable = page.unreadable,
+        "an operator listed records"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = page;
 }
 
 /// What the Redis store tells: it has no record to name.

@@ -1,4 +1,4 @@
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, str::FromStr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -60,6 +60,16 @@ impl IdempotencyKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// Reads a key as [`from_header_value`](IdempotencyKey::from_header_value) does.
+impl FromStr for IdempotencyKey {
+    type Err = InvalidKey;
+
+    fn from_str(key: &str) -> Result<Self, InvalidKey> {
+        let value = HeaderValue::from_str(key).map_err(|_| InvalidKey::NotVisibleAscii)?;
+        Self::from_header_value(&value)
     }
 }
 

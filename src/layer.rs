@@ -9,6 +9,7 @@ use crate::{
     drain::Drain,
     outcome::{Outcome, UnknownOutcome},
     permits::Permits,
+    record_names::RecordNames,
     rejection::Rejection,
     scope::Scope,
     service::Idempotency,
@@ -358,6 +359,16 @@ impl<S: Store> IdempotencyLayer<S> {
     #[must_use]
     pub fn namespace(self, namespace: impl Into<String>) -> Self {
         self.set(|settings| settings.namespace = namespace.into())
+    }
+
+    /// Returns what names the records of this layer, for looking into its store by
+    /// [`Admin`](crate::Admin).
+    ///
+    /// Take it once the layer is set up: it is of the [`namespace`](Self::namespace) and the
+    /// [`secret`](Self::secret) that were set by then.
+    #[must_use]
+    pub fn record_names(&self) -> RecordNames {
+        RecordNames::of_layer(&self.shared.settings)
     }
 
     /// Returns what lets a server stop without losing a result.

@@ -28,6 +28,7 @@
 //! | which answers are recorded | [`Outcome`] |
 //! | what a handler can see | [`IdempotencyContext`] |
 //! | stopping a server | [`Drain`] |
+//! | looking into a store, and mending it by hand | [`admin`] |
 //! | stores, and writing one | [`store`] |
 //! | retrying as a client | `client`, with the feature of that name |
 //!
@@ -35,7 +36,7 @@
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
-//! | `axum` | the extractor, and the whole path under a nested router (axum 0.8) | yes |
+//! | `axum` | the extractor, the whole path under a nested router, and the router for operators (axum 0.8) | yes |
 //! | `postgres` | the store in PostgreSQL, on tokio-postgres with deadpool | |
 //! | `sqlx` | the store in PostgreSQL, on sqlx (Rust 1.94) | |
 //! | `redis` | the store in Redis or Valkey: one server, Sentinel or Cluster (Rust 1.88) | |
@@ -50,6 +51,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod admin;
 mod body;
 #[cfg(feature = "client")]
 pub mod client;
@@ -62,6 +64,7 @@ mod fingerprint;
 mod future;
 mod guard;
 mod hang_up;
+mod hex;
 mod key;
 mod keyed;
 mod layer;
@@ -71,6 +74,7 @@ mod panics;
 mod permits;
 mod record;
 mod record_name;
+mod record_names;
 mod rejection;
 mod renewer;
 mod replay;
@@ -87,6 +91,7 @@ mod telemetry;
 pub mod testing;
 
 pub use self::{
+    admin::Admin,
     body::{RequestBody, ResponseBody},
     context::IdempotencyContext,
     drain::{Drain, DrainTimeout},
@@ -97,7 +102,8 @@ pub use self::{
     layer::IdempotencyLayer,
     outcome::{Effects, Outcome, UnknownOutcome},
     record::{InvalidRecord, Record},
-    record_name::RecordName,
+    record_name::{InvalidRecordName, RecordName},
+    record_names::RecordNames,
     rejection::Rejection,
     scope::Scope,
     service::Idempotency,
@@ -122,6 +128,9 @@ struct GettingStarted;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/handlers.md")]
 struct Handlers;
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../docs/operations.md")]
+struct Operations;
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../docs/writing-a-store.md")]
 struct WritingAStore;

@@ -128,6 +128,15 @@ impl Record {
         )
     }
 
+    /// Returns the name in a record, if it begins like this: for stores that keep no more of it
+    /// beside the record.
+    pub(crate) fn name_in(encoded: &[u8], beginning: &[u8]) -> Option<RecordName> {
+        let (version, rest) = encoded.split_first()?;
+        let name = rest.get(1..)?.first_chunk::<{ RecordName::LEN }>()?;
+        let is_its = *version == VERSION && name.starts_with(beginning);
+        is_its.then(|| RecordName::from_bytes(*name))
+    }
+
     /// Reads a record back, and checks that it is whole and stands under this name.
     ///
     /// The body and the header values share the memory of `encoded`.

@@ -78,7 +78,7 @@ pub(crate) fn is_endless(parts: &response::Parts) -> bool {
 }
 
 /// The fields of one connection (RFC 9110, section 7.6.1), of one moment, or of one client.
-fn is_never_replayed(name: &HeaderName) -> bool {
+pub(crate) fn is_never_replayed(name: &HeaderName) -> bool {
     const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
     const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
     [

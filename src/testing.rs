@@ -12,6 +12,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admin;
 mod capabilities;
 mod dropped;
 mod lease;
@@ -29,6 +30,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 pub use self::{
+    admin::admin_conformance,
     capabilities::Capabilities,
     violation::{Violation, Violations},
 };

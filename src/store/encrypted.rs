@@ -6,7 +6,11 @@ use super::{
     Changed, Claim, Claimed, Completion, Effects, Renewal, Store, StoreError, StoreErrorKind,
     UnknownOutcome,
 };
-use crate::{fingerprint::Fingerprint, record_name::RecordName};
+use crate::{
+    admin::{Admin, Entry, Force, Forgotten, List, Page, Repair, Repaired},
+    fingerprint::Fingerprint,
+    record_name::RecordName,
+};
 
 mod key_ring;
 mod sealed;
@@ -51,6 +55,12 @@ impl<S> Encrypted<S> {
     pub const fn new(inner: S, keys: KeyRing) -> Self {
         Self { inner, keys }
     }
+
+    fn open(&self, name: &RecordName, sealed: &[u8]) -> Result<Bytes, StoreError> {
+        Sealed::parse(sealed)
+            .and_then(|sealed| sealed.open(&self.keys, name))
+            .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, error))
+    }
 }
 
 #[async_trait]
@@ -68,12 +78,7 @@ impl<S: Store> Store for Encrypted<S> {
                 .claim(claim, fingerprint, unknown_outcome)
                 .await?
             {
-                Claimed::Completed(sealed) => {
-                    let record = Sealed::parse(&sealed)
-                        .and_then(|sealed| sealed.open(&self.keys, claim.name()))
-                        .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, error))?;
-                    Claimed::Completed(record)
-                }
+                Claimed::Completed(sealed) => Claimed::Completed(self.open(claim.name(), &sealed)?),
                 claimed => claimed,
             },
         )
@@ -103,5 +108,32 @@ impl<S: Store> Store for Encrypted<S> {
 
     fn changed(&self, name: &RecordName) -> Changed {
         self.inner.changed(name)
+    }
+}
+
+/// Shows records decrypted, and encrypts what is recorded by hand.
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: Admin> Admin for Encrypted<S> {
+    async fn find(&self, name: &RecordName) -> Result<Option<Entry>, StoreError> {
+        self.inner.find(name).await
+    }
+
+    async fn record(&self, name: &RecordName) -> Result<Option<Bytes>, StoreError> {
+        let sealed = self.inner.record(name).await?;
+        sealed.map(|sealed| self.open(name, &sealed)).transpose()
+    }
+
+    async fn forget(&self, name: &RecordName, force: Force) -> Result<Forgotten, StoreError> {
+        self.inner.forget(name, force).await
+    }
+
+    async fn repair(&self, repair: &Repair) -> Result<Repaired, StoreError> {
+        let sealed = sealed::seal(&self.keys, repair.name(), repair.record());
+        self.inner.repair(&repair.with_record(sealed)).await
+    }
+
+    async fn list(&self, list: &List) -> Result<Page, StoreError> {
+        self.inner.list(list).await
     }
 }

@@ -1,5 +1,6 @@
 //! The store in this process's memory.
 
+mod admin;
 mod bounds;
 mod builder;
 mod calendar;
@@ -75,7 +76,7 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    /// Returns how many bytes are held: 144 for each key, 112 more while it has no record, and
+    /// Returns how many bytes are held: 144 for each key, 128 more while it has no record, and
     /// the length of each record.
     ///
     /// The 144 stand for the key's place in the index and in the queue and for the allocator's

@@ -1,5 +1,6 @@
 //! The store in PostgreSQL.
 
+mod admin;
 mod builder;
 mod claimed;
 mod cleanup;

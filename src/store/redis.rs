@@ -1,5 +1,6 @@
 //! The store in Redis or Valkey.
 
+mod admin;
 mod builder;
 mod connect_error;
 mod connector;
@@ -8,12 +9,15 @@ mod ear;
 mod foreign;
 mod key;
 mod link;
+mod listed;
+mod nodes;
 mod replicas;
 mod safety;
 mod script;
 mod server;
 mod value;
 mod wakeups;
+mod who;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -80,8 +84,7 @@ struct Shared {
     server: Arc<Server>,
     prefix: String,
     deadline: Duration,
-    /// The command that wakes who waits in other processes.
-    wake: &'static str,
+    is_cluster: bool,
     wakeups: Wakeups,
     replicas: Option<Replicas>,
     warnings: Vec<String>,
@@ -191,7 +194,7 @@ impl Store for RedisStore {
             .call(&key, claim, record.len())
             .arg(&record[..])
             .arg(millis(claim.ttl()))
-            .arg(self.shared.wake);
+            .arg(self.shared.wake());
         match self.shared.run(&call).await?.0 {
             b'k' => {
                 self.shared.wakeups.wake(&key);
@@ -223,7 +226,7 @@ impl RedisStore {
 
     async fn end(&self, script: Script, claim: &Claim) -> Result<(), StoreError> {
         let key = self.key(claim.name());
-        let call = script.call(&key, claim, 0).arg(self.shared.wake);
+        let call = script.call(&key, claim, 0).arg(self.shared.wake());
         self.shared.run(&call).await?;
         self.shared.wakeups.wake(&key);
         Ok(())
@@ -231,6 +234,16 @@ impl RedisStore {
 }
 
 impl Shared {
+    /// Returns the command that wakes who waits in other processes: in a cluster, a message goes to
+    /// the key's node alone.
+    const fn wake(&self) -> &'static str {
+        if self.is_cluster {
+            "SPUBLISH"
+        } else {
+            "PUBLISH"
+        }
+    }
+
     async fn run(&self, call: &Call) -> Result<(u8, Bytes), StoreError> {
         let answer = self.server.call(call, self.deadline).await?;
         Ok(call.answer(answer)?)

@@ -1,10 +1,12 @@
 //! The store in a SQLite file.
 
+mod admin;
 mod begin;
 mod builder;
 mod claimed;
 mod clock;
 mod decision;
+mod entry;
 #[cfg(feature = "axum")]
 mod extractor;
 mod failure;

@@ -59,7 +59,7 @@ async fn end_with(rule: &str, subject: &Subject, end: Operation, owner: &Owner) 
     expect(rule, expected, answer)
 }
 
-async fn woken(rule: &str, changed: Changed) -> Checked {
+pub(super) async fn woken(rule: &str, changed: Changed) -> Checked {
     let late = |_| Violation::new(rule, "woken", format!("asleep after {LIMIT:?}")).into();
     timeout(LIMIT, changed).await.map_err(late)
 }

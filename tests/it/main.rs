@@ -1,5 +1,6 @@
 //! Everything that is tested through the public API, in one binary.
 
+mod admin;
 #[cfg(feature = "testing")]
 mod broken_stores;
 #[cfg(all(unix, feature = "axum"))]

@@ -5,7 +5,7 @@ mod acl;
 mod campaign;
 mod cancelled;
 #[cfg(feature = "testing")]
-mod cluster;
+pub(crate) mod cluster;
 #[cfg(feature = "testing")]
 mod conformance;
 mod connection;

@@ -15,7 +15,7 @@ const TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What [`MemoryStore::bytes`] counts for a key, and more for one without a record.
 const KEY: usize = 144;
-const CLAIM: usize = 112;
+const CLAIM: usize = 128;
 
 fn name(number: u64) -> RecordName {
     let mut bytes = [0; RecordName::LEN];

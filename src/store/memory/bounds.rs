@@ -46,7 +46,7 @@ impl Bound {
 pub(super) const KEY_BYTES: usize = 144;
 
 /// What a key costs more while its claim is in flight, lapsed or abandoned.
-pub(super) const CLAIM_BYTES: usize = 112;
+pub(super) const CLAIM_BYTES: usize = 128;
 
 /// Maps smaller than this are not worth shrinking.
 const SHRINK_FROM: usize = 1 << 16;

@@ -36,6 +36,28 @@ impl Calendar {
         self.buckets.values().map(Vec::len).sum()
     }
 
+    /// Adds keys to a page, from a place on and until it is full; returns the place of the next key.
+    ///
+    /// A key that comes up moves to a later place, and never to an earlier one.
+    pub(super) fn read(
+        &self,
+        (due, offset): (u64, usize),
+        page: &mut Vec<Entry>,
+        limit: usize,
+    ) -> Option<(u64, usize)> {
+        for (&bucket, entries) in self.buckets.range(due..) {
+            let offset = if bucket == due { offset } else { 0 };
+            let rest = entries.get(offset..).unwrap_or_default();
+            let room = limit.saturating_sub(page.len());
+            if rest.len() > room {
+                page.extend_from_slice(&rest[..room]);
+                return Some((bucket, offset + room));
+            }
+            page.extend_from_slice(rest);
+        }
+        None
+    }
+
     /// Returns the moment at which the next key is due.
     pub(super) fn next_due(&self) -> u64 {
         self.buckets

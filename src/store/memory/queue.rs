@@ -7,6 +7,7 @@ use super::{
     calendar::{Calendar, Entry},
     key::Key,
 };
+use crate::admin::Cursor;
 
 /// The keys that want to be looked at some day, so that no sweep needs to walk the map.
 ///
@@ -30,6 +31,60 @@ pub(super) enum List {
 
 const LISTS: [List; 3] = [List::Claims, List::Young, List::Records];
 pub(super) const SHARDS: usize = 64;
+
+/// A place in the queue, in the order in which it is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    shard: usize,
+    pub(super) list: List,
+    due: u64,
+    offset: usize,
+}
+
+impl Place {
+    pub(super) const FIRST: Self = Self {
+        shard: 0,
+        list: List::Claims,
+        due: 0,
+        offset: 0,
+    };
+
+    fn next_list(self) -> Option<Self> {
+        let (shard, list) = match self.list {
+            List::Claims => (self.shard, List::Young),
+            List::Young => (self.shard, List::Records),
+            List::Records => (self.shard + 1, List::Claims),
+        };
+        (shard < SHARDS).then_some(Self {
+            shard,
+            list,
+            ..Self::FIRST
+        })
+    }
+
+    pub(super) fn to_cursor(self) -> Cursor {
+        let mut bytes = [0; Cursor::LEN];
+        bytes[0] = u8::try_from(self.shard).expect("there are 64 shards");
+        bytes[1] = self.list as u8;
+        bytes[2..10].copy_from_slice(&self.due.to_be_bytes());
+        bytes[10..18].copy_from_slice(&(self.offset as u64).to_be_bytes());
+        Cursor::from_bytes(bytes)
+    }
+
+    /// Reads a cursor; none, if it is no place that there is.
+    pub(super) fn of_cursor(cursor: &Cursor) -> Option<Self> {
+        let [shard, list, rest @ ..] = cursor.as_bytes();
+        let (due, rest) = rest.split_first_chunk()?;
+        let offset = u64::from_be_bytes(*rest.first_chunk()?);
+        let place = Self {
+            shard: usize::from(*shard),
+            list: *LISTS.get(usize::from(*list))?,
+            due: u64::from_be_bytes(*due),
+            offset: usize::try_from(offset).ok()?,
+        };
+        (place.shard < SHARDS).then_some(place)
+    }
+}
 
 struct Shard {
     /// When the next entry is due: claims read it without the lock.
@@ -80,6 +135,24 @@ impl Queue {
         let entry = lists[List::Records as usize].pop();
         shard.update(&lists);
         entry
+    }
+
+    /// Adds keys of one list to a page, from a place on and until it is full; returns the place at
+    /// which the next page begins.
+    ///
+    /// A key moves from list to list in their order, so that who reads them in that order meets it;
+    /// but not a key that is moved at that very moment.
+    pub(super) fn read(&self, place: Place, page: &mut Vec<Entry>, limit: usize) -> Option<Place> {
+        let lists = self.shards[place.shard].lock();
+        let from = (place.due, place.offset);
+        if let Some((due, offset)) = lists[place.list as usize].read(from, page, limit) {
+            return Some(Place {
+                due,
+                offset,
+                ..place
+            });
+        }
+        place.next_list()
     }
 
     pub(super) fn len(&self) -> usize {

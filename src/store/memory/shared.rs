@@ -63,6 +63,14 @@ impl Shared {
         &self.bounds
     }
 
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    pub(super) fn wake(&self, key: &Key) {
+        self.waiters.wake(key);
+    }
+
     pub(super) fn next_shard(&self) -> usize {
         self.next_shard.fetch_add(1, Ordering::Relaxed) % queue::SHARDS
     }
@@ -162,9 +170,15 @@ impl Shared {
     }
 
     /// Queues a record where its claim's place in the queue will not do, and lets old ones go.
-    fn queue_record(self: &Arc<Self>, queued: Queued, expires: u64, was_absent: bool, now: u64) {
+    pub(super) fn queue_record(
+        self: &Arc<Self>,
+        queued: Queued,
+        expires: u64,
+        is_new: bool,
+        now: u64,
+    ) {
         let Some(age) = self.keep_at_least else {
-            if was_absent {
+            if is_new {
                 self.queue.push(List::Records, queued, expires, now);
             }
             return;

@@ -2,10 +2,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::clock::nanos;
+use super::{clock::nanos, key::Key};
 use crate::{
+    admin::{Entry, Repair, State},
     fingerprint::Fingerprint,
     outcome::UnknownOutcome,
+    record::Record,
+    record_name::RecordName,
     store::{Acquired, Claim, Claimed, OwnerToken},
 };
 
@@ -19,6 +22,8 @@ const _: () = assert!(size_of::<Slot>() <= 48, "a slot grew");
 
 /// A claim: live, lapsed or abandoned.
 pub(super) struct InFlight {
+    /// What the key leaves out of the name: whoever records an answer by hand needs all of it.
+    rest_of_name: [u8; RecordName::LEN - Key::LEN],
     owner: OwnerToken,
     fingerprint: Fingerprint,
     abandoned: bool,
@@ -54,6 +59,7 @@ pub(super) type Tag = [u8; 2];
 impl Slot {
     pub(super) fn claimed(claim: &Claim, fingerprint: &Fingerprint, now: u64) -> Self {
         let mut claimed = InFlight {
+            rest_of_name: Key::rest_of(claim.name()),
             owner: *claim.owner(),
             fingerprint: *fingerprint,
             abandoned: false,
@@ -113,6 +119,33 @@ impl Slot {
         }
     }
 
+    /// Returns what an operator sees of it. `name` is what it was found under, whole or not.
+    pub(super) fn entry(&self, name: &RecordName, now: u64) -> Entry {
+        let expires_in = Duration::from_nanos(self.expires().saturating_sub(now));
+        match self {
+            Self::InFlight(claim) => claim.entry(name, expires_in, now),
+            Self::Completed(completed) => {
+                let record = &completed.record;
+                let whole = Record::name_in(record, Key::of(name).as_bytes());
+                let name = whole.unwrap_or(*name);
+                let mut entry = Entry::new(name, State::Completed, expires_in);
+                entry.bytes = record.len();
+                entry
+            }
+        }
+    }
+
+    pub(super) fn record(&self) -> Option<&Bytes> {
+        match self {
+            Self::InFlight(_) => None,
+            Self::Completed(completed) => Some(&completed.record),
+        }
+    }
+
+    pub(super) fn is_live(&self, now: u64) -> bool {
+        matches!(self, Self::InFlight(claim) if claim.is_live(now))
+    }
+
     /// Claims a slot that has not expired.
     pub(super) fn claim(
         &mut self,
@@ -157,6 +190,28 @@ impl InFlight {
         self.fence = self.fence.saturating_add(1);
         self.renew(claim, now);
         self.acquired()
+    }
+
+    fn entry(&self, name: &RecordName, expires_in: Duration, now: u64) -> Entry {
+        let state = match (self.abandoned, self.is_live(now)) {
+            (true, _) => State::Abandoned,
+            (false, true) => State::InFlight,
+            (false, false) => State::Lapsed,
+        };
+        let name = Key::of(name).name(&self.rest_of_name);
+        let mut entry = Entry::new(name, state, expires_in);
+        if state == State::InFlight {
+            entry.lease_left = Some(Duration::from_nanos(self.deadline - now));
+        }
+        entry.fence = Some(self.fence);
+        entry.attempt = Some(self.attempt);
+        entry.fingerprint = Some(self.fingerprint);
+        entry
+    }
+
+    /// Returns whether a repair is of this very run.
+    pub(super) fn is_repaired_by(&self, repair: &Repair) -> bool {
+        self.fence == repair.fence() && self.fingerprint == *repair.fingerprint()
     }
 
     fn acquired(&self) -> Claimed {

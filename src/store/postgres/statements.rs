@@ -19,6 +19,10 @@ pub(super) struct Statements {
     pub(super) keep: String,
     pub(super) locked: String,
     pub(super) wake: String,
+    pub(super) find_entry: String,
+    pub(super) forget: String,
+    pub(super) repair: String,
+    pub(super) list: String,
     pub(super) guard: Arc<str>,
 }
 
@@ -46,6 +50,10 @@ impl Statements {
             keep: table.fill(include_str!("keep.sql")),
             locked: table.fill(include_str!("locked.sql")),
             wake: table.fill(include_str!("wake.sql")),
+            find_entry: table.fill(include_str!("find_entry.sql")),
+            forget: table.fill(include_str!("forget.sql")),
+            repair: table.fill(include_str!("repair.sql")),
+            list: table.fill(include_str!("list.sql")),
             guard: table.fill(include_str!("guard.sql")).trim_end().into(),
         }
     }

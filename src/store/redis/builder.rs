@@ -226,8 +226,7 @@ impl RedisStoreBuilder {
             server,
             prefix: self.prefix,
             deadline: self.deadline,
-            // In a cluster, a message goes to the key's node alone.
-            wake: if is_cluster { "SPUBLISH" } else { "PUBLISH" },
+            is_cluster,
             wakeups,
             replicas,
             warnings,

@@ -8,23 +8,40 @@ use crate::RecordName;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key(Arc<[u8]>);
 
-/// How much of a name goes into a key. With a short prefix the key is not longer than 31 bytes:
-/// one more, and it costs the server 32 more.
-const BYTES: usize = 18;
-
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 impl Key {
+    /// How much of a name goes into a key. With a short prefix the key is not longer than 31 bytes:
+    /// one more, and it costs the server 32 more.
+    pub(super) const BYTES: usize = 18;
+
+    /// How long that is, written out.
+    pub(super) const TEXT: usize = Self::BYTES / 3 * 4;
+
     pub(super) fn new(prefix: &str, name: &RecordName) -> Self {
-        let mut key = Vec::with_capacity(prefix.len() + BYTES / 3 * 4);
+        let mut key = Vec::with_capacity(prefix.len() + Self::TEXT);
         key.extend_from_slice(prefix.as_bytes());
-        for group in name.as_bytes()[..BYTES].chunks(3) {
+        for group in name.as_bytes()[..Self::BYTES].chunks(3) {
             let mut bytes = [0; 4];
             bytes[1..].copy_from_slice(group);
             let bits = u32::from_be_bytes(bytes) as usize;
             key.extend([18, 12, 6, 0].map(|shift| ALPHABET[bits >> shift & 63]));
         }
         Self(key.into())
+    }
+
+    /// Reads what comes after the prefix: the beginning of a name.
+    pub(super) fn name_of(text: &[u8]) -> Option<RecordName> {
+        let mut name = Vec::with_capacity(Self::BYTES);
+        for group in text.chunks_exact(4) {
+            let mut bits = 0;
+            for letter in group {
+                let value = ALPHABET.iter().position(|known| known == letter)?;
+                bits = bits << 6 | u32::try_from(value).ok()?;
+            }
+            name.extend_from_slice(&bits.to_be_bytes()[1..]);
+        }
+        (name.len() == Self::BYTES).then(|| RecordName::beginning(&name))
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {

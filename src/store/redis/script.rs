@@ -3,11 +3,10 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use redis::{Cmd, Script as Hashed, Value, cmd};
 
-use super::{foreign::Foreign, key::Key, value::WHO};
-use crate::store::Claim;
+use super::{foreign::Foreign, key::Key, who::Who};
 
 /// The scripts, one for each operation: one key, one step, one round trip, and each may be
-/// repeated by the same owner.
+/// repeated by the same owner. The last four are for operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Script {
     Claim,
@@ -15,6 +14,10 @@ pub(super) enum Script {
     Complete,
     Release,
     Abandon,
+    Find,
+    Forget,
+    Repair,
+    List,
 }
 
 struct Source {
@@ -22,16 +25,21 @@ struct Source {
     sha: String,
 }
 
-static SOURCES: LazyLock<[Source; 5]> = LazyLock::new(|| {
+static SOURCES: LazyLock<[Source; 9]> = LazyLock::new(|| {
+    const DESCRIBE: &str = include_str!("describe.lua");
     [
-        include_str!("claim.lua"),
-        include_str!("renew.lua"),
-        include_str!("complete.lua"),
-        include_str!("release.lua"),
-        include_str!("abandon.lua"),
+        ("", include_str!("claim.lua")),
+        ("", include_str!("renew.lua")),
+        ("", include_str!("complete.lua")),
+        ("", include_str!("release.lua")),
+        ("", include_str!("abandon.lua")),
+        (DESCRIBE, include_str!("find.lua")),
+        ("", include_str!("forget.lua")),
+        ("", include_str!("repair.lua")),
+        (DESCRIBE, include_str!("list.lua")),
     ]
-    .map(|script| {
-        let code = format!("{}\n{script}", include_str!("prelude.lua"));
+    .map(|(more, script)| {
+        let code = format!("{}\n{more}{script}", include_str!("prelude.lua"));
         let sha = Hashed::new(&code).get_hash().to_owned();
         Source { code, sha }
     })
@@ -43,22 +51,22 @@ const SIZE: usize = 300;
 /// A script with its arguments.
 pub(super) struct Call {
     script: Script,
-    who: [u8; WHO],
+    who: Who,
     by_hash: Cmd,
 }
 
 impl Script {
     /// Returns a call of the script, with arguments still to be added: with `more` bytes beside
     /// those that all have.
-    pub(super) fn call(self, key: &Key, claim: &Claim, more: usize) -> Call {
-        let who = who(claim);
+    pub(super) fn call(self, key: &Key, who: impl Into<Who>, more: usize) -> Call {
+        let who = who.into();
         let mut by_hash = Cmd::with_capacity(10, SIZE + more);
         by_hash
             .arg("EVALSHA")
             .arg(&SOURCES[self as usize].sha)
             .arg(1)
             .arg(key.as_bytes())
-            .arg(&who[..]);
+            .arg(&who.as_bytes()[..]);
         Call {
             script: self,
             who,
@@ -74,6 +82,10 @@ impl Script {
             Self::Complete => b'f',
             Self::Release => b'r',
             Self::Abandon => b'b',
+            Self::Find => b'l',
+            Self::Forget => b'g',
+            Self::Repair => b'm',
+            Self::List => b's',
         }
     }
 }
@@ -106,7 +118,7 @@ impl Call {
         let Value::BulkString(answer) = answer else {
             return false;
         };
-        match answer.strip_prefix(&self.who) {
+        match answer.strip_prefix(self.who.as_bytes()) {
             Some(b"x") => true,
             Some(&[letter, _, ..]) => letter == self.script.letter(),
             _ => false,
@@ -121,19 +133,11 @@ impl Call {
             return Err(Foreign::Answer);
         }
         match answer {
-            Value::BulkString(answer) if answer.len() > WHO + 1 => {
-                Ok((answer[WHO + 1], Bytes::from(answer).slice(WHO + 2..)))
+            Value::BulkString(answer) if answer.len() > Who::LEN + 1 => {
+                let code = answer[Who::LEN + 1];
+                Ok((code, Bytes::from(answer).slice(Who::LEN + 2..)))
             }
             _ => Err(Foreign::Value),
         }
     }
-}
-
-/// What a call is about, and who makes it.
-fn who(claim: &Claim) -> [u8; WHO] {
-    let mut who = [0; WHO];
-    let (name, owner) = who.split_at_mut(crate::RecordName::LEN);
-    name.copy_from_slice(claim.name().as_bytes());
-    owner.copy_from_slice(claim.owner().as_bytes());
-    who
 }

@@ -113,7 +113,7 @@ fn code(error: &RedisError) -> Option<&str> {
     message.split(' ').next()
 }
 
-fn failed(error: RedisError) -> StoreError {
+pub(super) fn failed(error: RedisError) -> StoreError {
     let kind = match code(&error) {
         Some("OOM") => StoreErrorKind::Full,
         Some("WRONGTYPE") => StoreErrorKind::Corrupt,

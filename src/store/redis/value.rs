@@ -4,12 +4,9 @@ use bytes::Bytes;
 
 use super::foreign::Foreign;
 use crate::{
-    Fingerprint, RecordName,
+    Fingerprint,
     store::{Acquired, OwnerToken},
 };
-
-/// The length of a name and an owner.
-pub(super) const WHO: usize = RecordName::LEN + OwnerToken::LEN;
 
 /// How much of a value comes before what its state decides: version, state and owner.
 pub(super) const HEAD: usize = 2 + OwnerToken::LEN;

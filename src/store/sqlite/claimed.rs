@@ -76,7 +76,7 @@ impl Shared {
     }
 
     /// Has the writer do something, and waits until it is committed.
-    async fn write<T, F>(&self, work: F) -> Result<T, Failure>
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: Fn(Table<'_>) -> Result<T, Failure> + Send + 'static,

@@ -16,8 +16,15 @@ use crate::record_name::RecordName;
 /// the writer nor for the disk that the writer waits for.
 #[derive(Debug)]
 pub(super) struct Readers {
-    looks: Vec<Sender<Look>>,
+    asked: Vec<Sender<Asked>>,
     next: AtomicUsize,
+}
+
+/// What a reader is asked for.
+enum Asked {
+    Look(Look),
+    /// Something that nobody waits for but an operator.
+    Read(Box<dyn FnOnce(&Connection) + Send>),
 }
 
 struct Look {
@@ -34,7 +41,7 @@ const THREADS: usize = 4;
 impl Readers {
     pub(super) fn open(file: &File) -> Result<Self, OpenError> {
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS));
-        let mut looks = Vec::new();
+        let mut asked = Vec::new();
         for _ in 0..threads {
             let connection = file.open_reader()?;
             let (sender, receiver) = mpsc::channel();
@@ -42,10 +49,10 @@ impl Readers {
                 .name("idempotency-read".into())
                 .spawn(move || serve(&connection, &receiver))
                 .map_err(OpenError::io)?;
-            looks.push(sender);
+            asked.push(sender);
         }
         Ok(Self {
-            looks,
+            asked,
             next: AtomicUsize::new(0),
         })
     }
@@ -53,30 +60,58 @@ impl Readers {
     /// Returns what is kept under a name, as it was at some moment since the call.
     pub(super) async fn look(&self, name: &RecordName) -> Result<Option<Row>, Failure> {
         let (reply, answer) = oneshot::channel();
-        let thread = self.next.fetch_add(1, Ordering::Relaxed) % self.looks.len();
-        let look = Look { name: *name, reply };
-        self.looks[thread].send(look).map_err(|_| Failure::Gone)?;
+        self.ask(Asked::Look(Look { name: *name, reply }))?;
         answer.await.map_err(|_| Failure::Gone)?
+    }
+
+    /// Returns what something reads that does not take long.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Asked::Read(Box::new(move |connection| {
+            // Whoever is gone is not told.
+            let _ = reply.send(read(connection));
+        })))?;
+        answer.await.map_err(|_| Failure::Gone)?
+    }
+
+    fn ask(&self, asked: Asked) -> Result<(), Failure> {
+        let thread = self.next.fetch_add(1, Ordering::Relaxed) % self.asked.len();
+        self.asked[thread].send(asked).map_err(|_| Failure::Gone)
     }
 }
 
-fn serve(connection: &Connection, looks: &Receiver<Look>) {
-    while let Ok(first) = looks.recv() {
+fn serve(connection: &Connection, asked: &Receiver<Asked>) {
+    while let Ok(first) = asked.recv() {
         let mut all = vec![first];
-        all.extend(looks.try_iter().take(AT_ONCE - 1));
-        all.retain(|look| !look.reply.is_closed());
+        all.extend(asked.try_iter().take(AT_ONCE - 1));
+        all.retain(|asked| !asked.is_over());
         if all.len() > 1 {
             // One snapshot for all, taken after the last of them asked. Without it, each look has
             // its own.
             let _ = connection.execute_batch("BEGIN");
         }
-        for look in all {
-            let seen = Row::read(connection, &look.name, clock::now());
-            // Whoever is gone is not told.
-            let _ = look.reply.send(seen);
+        for asked in all {
+            match asked {
+                Asked::Look(look) => {
+                    let seen = Row::read(connection, &look.name, clock::now());
+                    // Whoever is gone is not told.
+                    let _ = look.reply.send(seen);
+                }
+                Asked::Read(read) => read(connection),
+            }
         }
         if !connection.is_autocommit() {
             let _ = connection.execute_batch("COMMIT");
         }
+    }
+}
+
+impl Asked {
+    /// Says whether nobody waits for it any more, as far as that is known.
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Look(look) if look.reply.is_closed())
     }
 }

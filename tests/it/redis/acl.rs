@@ -108,6 +108,34 @@ async fn the_documented_user_can_be_used_with_sentinel() {
     claims_and_records(&store, std::slice::from_ref(watched.master())).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_user_can_look_into_a_store_and_mend_it() {
+    use bytes::Bytes;
+    use tower_idempotency::{
+        Admin,
+        admin::{Force, List, Repair, Repaired},
+    };
+
+    for server in RedisServer::of_every_version() {
+        let url = user(&server, &rules_for("Operators:"));
+        let store = RedisStore::connect(&url).await.unwrap();
+        let claim = fresh();
+        assert_acquired(acquire(&store, &claim).await, 1);
+        store.abandon(&claim).await.unwrap();
+        let page = store.list(&List::new()).await.unwrap();
+        let answer = http::Response::new(Bytes::from("paid"));
+        let repair = Repair::new(&page.entries[0], answer).unwrap();
+        let repaired = store.repair(&repair).await.unwrap();
+        assert_eq!(repaired, Repaired::Recorded);
+        let found = store.find(claim.name()).await.unwrap();
+        assert!(found.is_some());
+        assert!(store.record(claim.name()).await.unwrap().is_some());
+        store.forget(claim.name(), Force::No).await.unwrap();
+        let refused = server.lines(&["ACL", "LOG"]);
+        assert_eq!(refused, [""; 0], "{}", server.version());
+    }
+}
+
 /// Every right of the user is needed for something: what, its name says.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_user_may_do_nothing_else() {

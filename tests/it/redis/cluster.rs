@@ -11,7 +11,7 @@ use super::claims::{acquire, assert_acquired, complete, fresh};
 use crate::support::redis::RedisServer;
 
 /// Three masters that share the slots.
-pub(super) async fn three() -> Vec<RedisServer> {
+pub(crate) async fn three() -> Vec<RedisServer> {
     let args = [
         "--cluster-enabled",
         "yes",

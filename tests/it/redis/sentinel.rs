@@ -152,3 +152,29 @@ async fn after_a_master_died_its_successor_is_found() {
     assert_acquired(acquire(&store, &claim).await, 1);
     assert!(watched.replica.is_master());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_find_what_a_failover_kept() {
+    use tower_idempotency::{
+        Admin,
+        admin::{Force, Forgotten, List, State},
+    };
+
+    let mut watched = Watched::start().await;
+    let store = watched.store().await;
+    let claim = fresh();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    complete(&store, &claim, b"done").await.unwrap();
+    let offset = |server: &RedisServer| server.info("master_repl_offset");
+    until(|| offset(&watched.replica) >= offset(&watched.master)).await;
+    watched.master.kill();
+    let all = List::new();
+    until_ok(|| store.list(&all)).await;
+    let page = store
+        .list(&List::new().state(State::Completed))
+        .await
+        .unwrap();
+    assert_eq!(page.entries.len(), 1);
+    let forgotten = store.forget(claim.name(), Force::No).await.unwrap();
+    assert_eq!(forgotten, Forgotten::Forgotten);
+}
