@@ -5,7 +5,7 @@ mod campaign;
 #[cfg(feature = "testing")]
 mod conformance;
 mod contention;
-mod database;
+pub(crate) mod database;
 #[cfg(all(feature = "axum", feature = "client"))]
 mod exactly_once;
 mod files;
