@@ -88,7 +88,10 @@ fn tests() -> String {
         }
     }
     let mut text = String::new();
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"), &mut text);
+    read(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"),
+        &mut text,
+    );
     text
 }
 
@@ -98,7 +101,10 @@ fn every_row_of_the_comparison_has_a_test_or_a_source_for_each_of_its_cells() {
     let tests = tests();
     let rows = |header: &str| -> Vec<Vec<&str>> {
         let table = page.split_once(header).expect("the table is there").1;
-        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
         rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect())
             .collect()
     };
@@ -117,7 +123,10 @@ fn every_row_of_the_comparison_has_a_test_or_a_source_for_each_of_its_cells() {
         }
         for name in tested[1].split('`').skip(1).step_by(2) {
             let is_script = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).exists();
-            assert!(is_script || tests.contains(&format!("fn {name}(")), "{row}: {name}");
+            assert!(
+                is_script || tests.contains(&format!("fn {name}(")),
+                "{row}: {name}"
+            );
         }
     }
     assert_eq!(compared.len(), tested.len());

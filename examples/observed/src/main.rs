@@ -62,7 +62,9 @@ async fn serve() -> Result<(), Box<dyn Error>> {
 
 fn payments() -> Router {
     let idempotency = IdempotencyLayer::new(MemoryStore::new()).require_key();
-    Router::new().route("/charge", post(charge)).layer(idempotency)
+    Router::new()
+        .route("/charge", post(charge))
+        .layer(idempotency)
 }
 
 async fn charge(context: IdempotencyContext) -> String {

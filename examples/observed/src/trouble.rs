@@ -45,7 +45,9 @@ pub(crate) fn begin(period: Duration) -> Router {
     let charges = Router::new().route("/charge", post(charge)).layer(layer());
     // A like that counts twice harms nobody.
     let careless = layer().store_failure(StoreFailure::FailOpen);
-    let likes = Router::new().route("/like", post(async || "liked")).layer(careless);
+    let likes = Router::new()
+        .route("/like", post(async || "liked"))
+        .layer(careless);
     let app = charges.merge(likes);
     tokio::spawn(send_forever(app.clone(), period));
     app
@@ -70,7 +72,7 @@ async fn send_forever(app: Router, period: Duration) {
     for number in 0_u64.. {
         ticks.tick().await;
         let mut sends = at(number);
-        if u128::from(number) % a_period == 0 {
+        if u128::from(number).is_multiple_of(a_period) {
             sends.extend((0..130).map(|one| charging(format!("crowd-{number}-{one}"), "slow")));
         }
         for send in sends {
@@ -90,7 +92,7 @@ fn at(number: u64) -> Vec<Send> {
     if let Some(earlier) = number.checked_sub(5) {
         sends.push(charging(order(earlier), "order"));
     }
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         sends.push(charging(format!("report-{number}"), "report"));
         let path = "/like";
         sends.push(Send {

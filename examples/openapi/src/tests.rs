@@ -38,7 +38,10 @@ async fn the_documents_contain_the_fragment_and_every_reference_leads_somewhere(
     let fragment: Value = serde_json::from_str(FRAGMENT).unwrap();
     for of in ["utoipa", "aide"] {
         let document = document(of).await;
-        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{of}");
+        assert!(
+            document["openapi"].as_str().unwrap().starts_with("3.1"),
+            "{of}"
+        );
         for (kind, parts) in fragment["components"].as_object().unwrap() {
             for (name, part) in parts.as_object().unwrap() {
                 assert_eq!(&document["components"][kind][name], part, "{of}: {name}");
@@ -59,7 +62,10 @@ async fn what_the_layer_covers_names_the_key_and_every_problem_and_nothing_else_
         let document = document(of).await;
         let charge = &document["paths"]["/charge"]["post"];
         let key = json!({"$ref": "#/components/parameters/IdempotencyKey"});
-        assert!(charge["parameters"].as_array().unwrap().contains(&key), "{of}");
+        assert!(
+            charge["parameters"].as_array().unwrap().contains(&key),
+            "{of}"
+        );
         for status in ["400", "403", "409", "413", "422", "503"] {
             let mut found = Vec::new();
             references(&charge["responses"][status], &mut found);
@@ -68,23 +74,36 @@ async fn what_the_layer_covers_names_the_key_and_every_problem_and_nothing_else_
         let replayed = &charge["responses"]["200"]["headers"]["Idempotency-Replayed"];
         assert_eq!(replayed["$ref"], "#/components/headers/IdempotencyReplayed");
         let health = document["paths"]["/health"]["get"].to_string();
-        assert!(health.len() > 10 && !health.contains("Idempotency"), "{health}");
+        assert!(
+            health.len() > 10 && !health.contains("Idempotency"),
+            "{health}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_is_described_is_what_happens() {
     let request = |key: Option<&str>| {
-        let request = Request::post("/aide/charge").header(header::CONTENT_TYPE, "application/json");
-        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+        let request =
+            Request::post("/aide/charge").header(header::CONTENT_TYPE, "application/json");
+        let request = key.into_iter().fold(request, |request, key| {
+            request.header("idempotency-key", key)
+        });
         request.body(Body::from(r#"{"cents":1250}"#)).unwrap()
     };
     let app = app();
     let unkeyed = app.clone().oneshot(request(None)).await.unwrap();
     assert_eq!(unkeyed.status(), StatusCode::BAD_REQUEST);
     for replayed in [false, true] {
-        let paid = app.clone().oneshot(request(Some("order-17"))).await.unwrap();
+        let paid = app
+            .clone()
+            .oneshot(request(Some("order-17")))
+            .await
+            .unwrap();
         assert_eq!(paid.status(), StatusCode::OK);
-        assert_eq!(paid.headers().contains_key("idempotency-replayed"), replayed);
+        assert_eq!(
+            paid.headers().contains_key("idempotency-replayed"),
+            replayed
+        );
     }
 }

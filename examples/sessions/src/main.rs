@@ -72,5 +72,8 @@ async fn login(mut session: AuthSession<Users>, name: String) -> Result<(), Stat
 
 async fn pay(session: AuthSession<Users>, context: IdempotencyContext) -> String {
     let name = session.user.map_or("nobody", |user| user.name);
-    format!("{name} paid, reference {}\n", context.downstream_key("bank"))
+    format!(
+        "{name} paid, reference {}\n",
+        context.downstream_key("bank")
+    )
 }

@@ -65,6 +65,9 @@ async fn who_is_not_logged_in_is_refused_and_learns_nothing_of_a_users_answer() 
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
-        assert!(body.contains("missing-principal") && !body.contains("ada"), "{body}");
+        assert!(
+            body.contains("missing-principal") && !body.contains("ada"),
+            "{body}"
+        );
     }
 }

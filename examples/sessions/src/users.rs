@@ -13,8 +13,14 @@ pub(crate) struct User {
 }
 
 const USERS: [User; 2] = [
-    User { number: 1, name: "ada" },
-    User { number: 2, name: "bob" },
+    User {
+        number: 1,
+        name: "ada",
+    },
+    User {
+        number: 2,
+        name: "bob",
+    },
 ];
 
 impl AuthUser for User {

@@ -10,7 +10,10 @@ use metrics::{
 
 /// Everything that this thread measures: for each series, the values that it was given.
 #[derive(Clone, Default)]
-pub(crate) struct Meter(Arc<Mutex<BTreeMap<String, Vec<f64>>>>, Arc<Mutex<BTreeSet<String>>>);
+pub(crate) struct Meter(
+    Arc<Mutex<BTreeMap<String, Vec<f64>>>>,
+    Arc<Mutex<BTreeSet<String>>>,
+);
 
 impl Meter {
     /// Writes all down from now on, until the guard is dropped.

@@ -94,6 +94,7 @@ async fn every_byte_in_a_string_is_as_in_the_generated_vectors_but_for_the_space
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is a handler")]
 fn tells_the_key(
     request: Request<axum::body::Body>,
 ) -> std::future::Ready<http::Response<axum::body::Body>> {
@@ -229,7 +230,11 @@ const DIFFERENT: [Difference; 5] = [
 #[tokio::test(start_paused = true)]
 async fn answers_are_those_of_the_draft_and_of_other_implementations() {
     for (source, scenario, says) in SAME {
-        assert_eq!(play(scenario, defaults).await, says, "{source}: {scenario:?}");
+        assert_eq!(
+            play(scenario, defaults).await,
+            says,
+            "{source}: {scenario:?}"
+        );
     }
 }
 
@@ -238,9 +243,17 @@ async fn where_others_answer_otherwise_there_is_a_reason_and_mostly_a_setting() 
     for (source, scenario, theirs, ours, why, setting) in DIFFERENT {
         assert_ne!(theirs, ours);
         assert!(!why.is_empty());
-        assert_eq!(play(scenario, defaults).await, ours, "{source}: {scenario:?}");
+        assert_eq!(
+            play(scenario, defaults).await,
+            ours,
+            "{source}: {scenario:?}"
+        );
         if let Some(setting) = setting {
-            assert_eq!(play(scenario, setting).await, theirs, "{source}: {scenario:?}");
+            assert_eq!(
+                play(scenario, setting).await,
+                theirs,
+                "{source}: {scenario:?}"
+            );
         }
     }
 }

@@ -121,7 +121,10 @@ fn rounded_up(value: f64) -> f64 {
     }
     let power = 10_f64.powf(value.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
-    steps.into_iter().find(|step| *step >= value).unwrap_or(value)
+    steps
+        .into_iter()
+        .find(|step| *step >= value)
+        .unwrap_or(value)
 }
 
 fn labelled(value: f64, unit: &str) -> String {

@@ -26,7 +26,10 @@ fn panel(json: &Value, interval: &str) -> Panel {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let query = |target: &Value| {
         let expression = text(&target["expr"]).replace("$__rate_interval", interval);
-        assert!(!expression.contains('$'), "a variable of Grafana's: {expression}");
+        assert!(
+            !expression.contains('$'),
+            "a variable of Grafana's: {expression}"
+        );
         let legend = text(&target["legendFormat"]);
         Query { expression, legend }
     };

@@ -68,11 +68,14 @@ impl Prometheus {
     }
 
     fn wait(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect(self.address).is_err()
             || !get(self.address, "/-/ready").contains("Ready")
         {
-            assert!(Instant::now() < deadline, "Prometheus is not ready in a minute");
+            assert!(
+                Instant::now() < deadline,
+                "Prometheus is not ready in a minute"
+            );
             sleep(Duration::from_millis(100));
         }
     }
@@ -93,7 +96,9 @@ impl Prometheus {
     pub(crate) fn rules(&self) -> Vec<Rule> {
         let data = self.ask("rules");
         let groups = data["groups"].as_array().expect("groups");
-        let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+        let rules = groups
+            .iter()
+            .flat_map(|group| group["rules"].as_array().unwrap());
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let rules: Vec<_> = rules
             .map(|rule| Rule {
@@ -109,7 +114,10 @@ impl Prometheus {
 
     /// Returns what a panel shows of the last while.
     pub(crate) fn range(&self, panel: Panel, shown: Duration) -> Plot {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
         let start = now - shown.as_secs();
         let mut lines = Vec::new();
         for query in panel.queries {
@@ -175,7 +183,12 @@ fn encoded(text: &str) -> String {
 /// Puts labels into a legend, as Grafana does.
 fn named(legend: &str, labels: &Value) -> String {
     let labels = labels.as_object().expect("labels");
-    labels.iter().fold(legend.to_owned(), |name, (label, value)| {
-        name.replace(&format!("{{{{{label}}}}}"), value.as_str().unwrap_or_default())
-    })
+    labels
+        .iter()
+        .fold(legend.to_owned(), |name, (label, value)| {
+            name.replace(
+                &format!("{{{{{label}}}}}"),
+                value.as_str().unwrap_or_default(),
+            )
+        })
 }

@@ -235,14 +235,20 @@ async fn a_header_set_inside_is_replayed_and_one_set_outside_is_on_every_answer(
 
 #[tokio::test]
 async fn headers_marked_as_sensitive_are_read_all_the_same() {
-    let marked = [HeaderName::from_static("idempotency-key"), header::AUTHORIZATION];
+    let marked = [
+        HeaderName::from_static("idempotency-key"),
+        header::AUTHORIZATION,
+    ];
     let app = charging()
         .layer(idempotency())
         .layer(SetSensitiveRequestHeadersLayer::new(marked));
     let ada = || with(keyed(""), header::AUTHORIZATION, "Bearer ada");
     send_twice(&app, ada).await;
     let bob = with(keyed(""), header::AUTHORIZATION, "Bearer bob");
-    assert_eq!(send(&app, bob).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        send(&app, bob).await.status,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
 }
 
 #[tokio::test]

@@ -60,7 +60,10 @@ async fn a_key_belongs_to_the_user_of_the_session_and_not_to_the_session() {
     let first = charge(&app, &login(&app, "ada").await).await;
     let bob = charge(&app, &login(&app, "bob").await).await;
     let again = charge(&app, &login(&app, "ada").await).await;
-    assert_eq!([&first, &bob, &again].map(Answer::is_replay), [false, false, true]);
+    assert_eq!(
+        [&first, &bob, &again].map(Answer::is_replay),
+        [false, false, true]
+    );
     assert_eq!(first.body, again.body);
     assert_ne!(first.body, bob.body);
     assert_eq!(charge(&app, "").await.status, StatusCode::FORBIDDEN);
