@@ -72,6 +72,7 @@ bench redis redis
 bench client client
 peers peers peers -- --chart docs/performance.svg --table "$scratch/table"
 peers peer-allocations allocations
+peers telemetry telemetry
 peers hashes hashes
 peers maps maps
 [ -e "$scratch/table" ] || exit 0

@@ -123,7 +123,7 @@ impl<S: Store> Exchange<S> {
                 Ok(Turn::Replay(record)) => {
                     return Ok(match replay::replay(record, grpc) {
                         Ok(replay) => {
-                            telemetry::answered("replayed");
+                            telemetry::replayed();
                             replay.map(ResponseBody::buffered)
                         }
                         Err(rejection) => refuse(rejection),
@@ -229,13 +229,12 @@ impl<S: Store> Exchange<S> {
         let settings = &self.shared.settings;
         self.hang_up.outlive();
         let sent = Instant::now();
-        let stopwatch = Stopwatch::start();
         let claimed = self
             .shared
             .store
             .claim(&self.claim, fingerprint, settings.unknown_outcome)
             .await;
-        stopwatch.store_answered("claim");
+        Stopwatch::since(sent).claim_answered();
         match claimed {
             Ok(Claimed::Acquired(acquired)) => {
                 // By our own clock, the lease of an answer this late may pass before it is renewed,

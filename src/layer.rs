@@ -16,6 +16,7 @@ use crate::{
     settings::{Credentials, Principal, Settings, StoreFailure},
     shared::Shared,
     store::{Claim, Store},
+    telemetry,
 };
 
 /// Puts [`Idempotency`] around services: a request that is sent twice under one key is carried out
@@ -422,6 +423,7 @@ impl<I, S> Layer<I> for IdempotencyLayer<S> {
     type Service = Idempotency<I, S>;
 
     fn layer(&self, inner: I) -> Self::Service {
+        telemetry::begin_counting();
         Idempotency::new(inner, Arc::clone(&self.shared))
     }
 }

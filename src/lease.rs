@@ -102,7 +102,7 @@ impl Lease {
             let stopwatch = Stopwatch::start();
             let deadline = cmp::max(self.gives_up_at(), sent + self.claim.lease() / 3);
             let renewed = runtime::timeout_at(deadline, store.renew(&self.claim)).await;
-            stopwatch.store_answered("renew");
+            stopwatch.renewal_answered();
             match renewed {
                 Ok(Ok(Renewal::Renewed)) => {
                     *self.valid_until() = sent + self.claim.lease();

@@ -56,7 +56,7 @@ impl Settlement {
                 store.abandon(claim).await.map(|()| Completion::Kept),
             ),
         };
-        stopwatch.store_answered(operation);
+        stopwatch.settlement_answered(operation);
         if let Err(error) = &settled {
             events::store_failed(operation, claim.name(), error);
         }

@@ -2,14 +2,17 @@
 //!
 //! Without the features `metrics` and `tracing` all of this is nothing.
 
-#[cfg(any(feature = "metrics", feature = "tracing"))]
 use crate::runtime::Instant;
 
-/// Records a field of the current request's span.
+/// Records a field of the current request's span, which nobody need look for where nobody listens.
 #[cfg(feature = "tracing")]
 macro_rules! field {
     ($name:expr, $value:expr) => {{
-        tracing::Span::current().record($name, $value);
+        use tracing::level_filters::LevelFilter;
+
+        if LevelFilter::current() >= LevelFilter::INFO {
+            tracing::Span::current().record($name, $value);
+        }
     }};
 }
 
@@ -20,7 +23,7 @@ macro_rules! field {
     }};
 }
 
-/// Adds to a counter.
+/// Adds to a counter. With literal labels its key is made at compile time, which counts on the way of a replay.
 #[cfg(feature = "metrics")]
 macro_rules! count {
     ($name:literal $(, $label:literal => $value:expr)*) => {
@@ -50,7 +53,7 @@ macro_rules! change {
     }};
 }
 
-/// Puts a value into a histogram.
+/// Puts a value into a histogram; literal labels count here as well.
 #[cfg(feature = "metrics")]
 macro_rules! observe {
     ($name:literal, $value:expr $(, $label:literal => $labelled:expr)*) => {
@@ -67,6 +70,54 @@ macro_rules! observe {
 }
 
 pub(crate) use {change, count};
+
+/// Has the counters of a layer begin at zero: to whoever looks at rates, a counter that begins at one has not
+/// increased, and the first lost lease would be seen by nobody.
+pub(crate) fn begin_counting() {
+    #[cfg(feature = "metrics")]
+    {
+        use metrics::counter;
+
+        for outcome in OUTCOMES {
+            let _ = counter!("idempotency_requests_total", "outcome" => outcome);
+        }
+        for operation in ["claim", "renew", "complete", "release", "abandon"] {
+            for kind in ["unavailable", "full", "corrupt"] {
+                let labels = [("operation", operation), ("kind", kind)];
+                let _ = counter!("idempotency_store_errors_total", &labels);
+            }
+        }
+        let _ = counter!("idempotency_takeovers_total");
+        let _ = counter!("idempotency_leases_lost_total");
+        let _ = counter!("idempotency_bodies_omitted_total");
+        let _ = counter!("idempotency_memory_evicted_total");
+    }
+}
+
+/// All that [`answered`] and [`refused`] count.
+#[cfg(feature = "metrics")]
+const OUTCOMES: [&str; 20] = [
+    "recorded",
+    "released",
+    "unknown",
+    "degraded",
+    "replayed",
+    "missing-key",
+    "invalid-key",
+    "unreadable-body",
+    "payload-too-large",
+    "missing-principal",
+    "fingerprint-mismatch",
+    "credentials-changed",
+    "in-flight",
+    "superseded",
+    "outcome-unknown",
+    "effect-committed",
+    "not-replayable",
+    "store-unavailable",
+    "overloaded",
+    "draining",
+];
 
 /// Makes the span of a keyed request; its fields are known later.
 #[cfg(feature = "tracing")]
@@ -99,7 +150,13 @@ pub(crate) fn runs(attempt: u32) {
     field!("attempt", attempt);
 }
 
-/// Notes how a request was answered by the handler or from the record.
+/// Notes that a request was answered from the record.
+pub(crate) fn replayed() {
+    field!("outcome", "replayed");
+    count!("idempotency_requests_total", "outcome" => "replayed");
+}
+
+/// Notes how a request was answered by the handler.
 pub(crate) fn answered(outcome: &'static str) {
     field!("outcome", outcome);
     count!("idempotency_requests_total", "outcome" => outcome);
@@ -125,17 +182,33 @@ impl Stopwatch {
         }
     }
 
-    /// Notes that the store answered an operation.
-    pub(crate) fn store_answered(self, operation: &'static str) {
+    /// Measures from when something began: the clock is read once less.
+    pub(crate) fn since(start: Instant) -> Self {
+        #[cfg(not(any(feature = "metrics", feature = "tracing")))]
+        let _ = start;
+        Self {
+            #[cfg(any(feature = "metrics", feature = "tracing"))]
+            start,
+        }
+    }
+
+    /// Notes that the store answered a claim.
+    pub(crate) fn claim_answered(self) {
+        let seconds = self.seconds();
+        observe!("idempotency_store_seconds", seconds, "operation" => "claim");
+        field!("claim_ms", seconds * 1e3);
+    }
+
+    /// Notes that the store answered a renewal, which is outside of the request, and of its span.
+    pub(crate) fn renewal_answered(self) {
+        observe!("idempotency_store_seconds", self.seconds(), "operation" => "renew");
+    }
+
+    /// Notes that the store answered what settles a claim.
+    pub(crate) fn settlement_answered(self, operation: &'static str) {
         let seconds = self.seconds();
         observe!("idempotency_store_seconds", seconds, "operation" => operation);
-        // A renewal is outside of the request, and of its span.
-        let field = if operation == "claim" {
-            "claim_ms"
-        } else {
-            "settle_ms"
-        };
-        field!(field, seconds * 1e3);
+        field!("settle_ms", seconds * 1e3);
     }
 
     /// Notes that the handler answered, and its body was read.

@@ -26,6 +26,9 @@ cargo package --locked --quiet --no-verify --allow-dirty --target-dir target/pac
 crate=$(ls -t target/package/package/*.crate | head -n 1)
 tar -xzf "$crate" -C "$scratch"
 unpacked=$scratch/$(basename "$crate" .crate)
+grep -oE '\]\([^):#]+' "$unpacked/README.md" | sed 's/^](//' | while read -r link; do
+  [ -e "$unpacked/$link" ] || fail "the README links to $link, which is not in the package"
+done
 
 cd "$scratch"
 export CARGO_TARGET_DIR=$OLDPWD/target/getting-started

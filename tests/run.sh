@@ -22,7 +22,7 @@ need() {
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing $2"
     apt-get update -qq
-    no_services apt-get install -qq -y "$2" >/dev/null
+    no_services apt-get install -qq -y --no-install-recommends "$2" >/dev/null
   else
     echo "tests/run.sh: $1 is missing: install the package $2" >&2
     exit 1
@@ -73,6 +73,7 @@ need python3 python3
 need openssl openssl
 need redis-server redis-server
 need pg_ctlcluster postgresql
+need prometheus prometheus
 
 # The oldest Redis that is supported, a new Valkey and the newest PostgreSQL, beside the system's own.
 if [ "$(uname -sm)" = 'Linux x86_64' ]; then

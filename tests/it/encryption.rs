@@ -1,3 +1,6 @@
+#[cfg(feature = "testing")]
+mod conformance;
+
 use std::{error::Error as _, time::Duration};
 
 use bytes::Bytes;
@@ -54,17 +57,6 @@ async fn sealed() -> (MemoryStore, Bytes) {
     keep(&Encrypted::new(memory.clone(), ring()), 0, SECRET).await;
     let sealed = read(&memory, 0).await.unwrap();
     (memory, sealed)
-}
-
-#[cfg(feature = "testing")]
-#[tokio::test(start_paused = true)]
-async fn an_encrypted_store_keeps_the_contract() {
-    use tower_idempotency::testing::{Capabilities, conformance};
-
-    let store = Encrypted::new(MemoryStore::new(), ring());
-    conformance(|| async { store.clone() }, Capabilities::durable())
-        .await
-        .unwrap();
 }
 
 #[tokio::test]

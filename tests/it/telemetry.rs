@@ -116,6 +116,18 @@ async fn the_page_lists_every_metric_and_every_outcome_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_counter_is_there_before_it_counts() {
+    let (meter, _guard) = Meter::capture();
+    let _wire = Wire::plain(defaults, obedient(&Gate::default()));
+    let from_the_start = meter.counters();
+    everything().await;
+    assert_eq!(meter.counters(), from_the_start);
+    for (code, ..) in REFUSALS {
+        assert!(from_the_start.contains(&requests(code)), "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_request_is_counted_once_by_its_outcome() {
     let (meter, _guard) = Meter::capture();
     let wire = Wire::plain(defaults, obedient(&Gate::default()));

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -10,7 +10,10 @@ use metrics::{
 
 /// Everything that this thread measures: for each series, the values that it was given.
 #[derive(Clone, Default)]
-pub(crate) struct Meter(Arc<Mutex<BTreeMap<String, Vec<f64>>>>);
+pub(crate) struct Meter(
+    Arc<Mutex<BTreeMap<String, Vec<f64>>>>,
+    Arc<Mutex<BTreeSet<String>>>,
+);
 
 impl Meter {
     /// Writes all down from now on, until the guard is dropped.
@@ -35,6 +38,11 @@ impl Meter {
 
     pub(crate) fn series(&self) -> Vec<String> {
         self.0.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// Returns the counters that are there, counted or not.
+    pub(crate) fn counters(&self) -> BTreeSet<String> {
+        self.1.lock().unwrap().clone()
     }
 
     fn register(&self, key: &Key) -> Arc<Series> {
@@ -103,7 +111,9 @@ impl Recorder for Meter {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.register(key))
+        let series = self.register(key);
+        self.1.lock().unwrap().insert(series.name.clone());
+        Counter::from_arc(series)
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
