@@ -72,6 +72,7 @@ need curl curl
 need python3 python3
 need openssl openssl
 need redis-server redis-server
+[ "$(uname)" != Linux ] || need strace strace
 need pg_ctlcluster postgresql
 
 # The oldest Redis that is supported, a new Valkey and the newest PostgreSQL, beside the system's own.

@@ -1,11 +1,16 @@
 //! Who waits for whom.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::File,
+    time::{Duration, Instant},
+};
 
+use fs4::fs_std::FileExt;
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tower_idempotency::{
-    SqliteStore, Store,
-    store::{Claimed, StoreErrorKind},
+    Effects, SqliteStore, Store,
+    store::{Claimed, Completion, StoreErrorKind},
 };
 
 use super::{database::Database, wal::commits};
@@ -92,4 +97,136 @@ async fn an_operation_that_nobody_waits_for_any_more_is_not_carried_out() {
         .unwrap();
     // What was under way when its caller gave up may have been made.
     assert!(rows <= 2, "{rows}");
+}
+
+/// Carries out one claim after another until the time is up, and returns how many it did and the
+/// longest that one waited for its transaction.
+async fn keep_busy(store: SqliteStore, end: Instant) -> (u32, Duration) {
+    let (mut done, mut longest) = (0, Duration::ZERO);
+    while Instant::now() < end {
+        let (claim, start) = (fresh(), Instant::now());
+        assert_acquired(acquire(&store, &claim).await, 1);
+        longest = longest.max(start.elapsed());
+        // What the handler takes.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let kept = complete(&store, &claim, b"record").await.unwrap();
+        assert_eq!(kept, Completion::Kept);
+        done += 1;
+    }
+    (done, longest)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_stores_that_are_always_busy_none_starves() {
+    const STORES: u32 = 4;
+    let database = Database::new();
+    let end = Instant::now() + Duration::from_secs(4);
+    let mut busy = JoinSet::new();
+    for _ in 0..STORES {
+        let store = SqliteStore::builder().deadline(Duration::from_secs(20));
+        let store = store.open(database.path()).await.unwrap().transactional();
+        // Each has the next claim waiting when one is done.
+        for _ in 0..2 {
+            busy.spawn(keep_busy(store.clone(), end));
+        }
+    }
+    let done = busy.join_all().await;
+    let all: u32 = done.iter().map(|(done, _)| done).sum();
+    let turn = Duration::from_secs(4) / all;
+    for (done, longest) in &done {
+        assert!(done * STORES * 2 > all / 2, "{done} of {all}");
+        // A turn for each, and some more for the machine's sake.
+        assert!(*longest < turn * STORES * 2 * 4, "{longest:?} of {turn:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_stopped_in_the_queue_stops_nobody() {
+    let database = Database::new();
+    let store = SqliteStore::builder().deadline(Duration::from_millis(1500));
+    let store = store.open(database.path()).await.unwrap();
+    let stopped = File::open(database.queue()).unwrap();
+    stopped.lock_exclusive().unwrap();
+    let start = Instant::now();
+    for _ in 0..20 {
+        assert_acquired(acquire(&store, &fresh()).await, 1);
+    }
+    // Only the first waits for it.
+    assert!(start.elapsed() < Duration::from_secs(10));
+    FileExt::unlock(&stopped).unwrap();
+    assert_acquired(acquire(&store, &fresh()).await, 1);
+}
+
+#[tokio::test]
+async fn a_store_stands_in_the_queue_for_no_longer_than_it_waits() {
+    let database = Database::new();
+    let store = database.store().await;
+    let transactional = store.clone().transactional();
+    let other = File::open(database.queue()).unwrap();
+    let free = || {
+        let free = other.try_lock_exclusive().unwrap();
+        FileExt::unlock(&other).unwrap();
+        free
+    };
+    assert!(free());
+    assert_acquired(acquire(&store, &fresh()).await, 1);
+    assert!(free());
+    let claim = fresh();
+    assert_acquired(acquire(&transactional, &claim).await, 1);
+    assert!(free(), "its transaction is open, so that others may wait");
+    complete(&transactional, &claim, b"record").await.unwrap();
+
+    // While it waits for SQLite's lock, it has the queue's.
+    let writing = database.connection();
+    writing.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = tokio::spawn(async move { acquire(&store, &fresh()).await });
+    let start = Instant::now();
+    while free() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it never asks");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    writing.execute_batch("COMMIT").unwrap();
+    assert_acquired(waiting.await.unwrap(), 1);
+    assert!(free());
+}
+
+#[tokio::test]
+async fn a_file_beside_the_database_that_is_none_takes_no_more_than_the_order() {
+    let database = Database::new();
+    std::fs::create_dir(database.queue()).unwrap();
+    let store = database.store().await;
+    for _ in 0..20 {
+        assert_acquired(acquire(&store, &fresh()).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_read_by_its_caller_unless_reading_takes_long() {
+    let database = Database::new();
+    let store = database.store().await;
+    let (short, long) = (fresh(), fresh());
+    assert_acquired(acquire(&store, &short).await, 1);
+    complete(&store, &short, b"record").await.unwrap();
+    assert_acquired(acquire(&store, &long).await, 1);
+    let record = vec![7; 30_000_000];
+    let completed = store.complete(&long, record.into(), Effects::Keep);
+    completed.await.unwrap();
+
+    let at_once = || acquire(&store, &rival(&short)).now_or_never();
+    let start = Instant::now();
+    loop {
+        if let Some(answered) = at_once() {
+            assert_record(answered, b"record");
+            break;
+        }
+        // One read was slow, be it for the machine's sake.
+        assert!(start.elapsed() < Duration::from_secs(60), "never");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let read = Instant::now();
+    let answered = acquire(&store, &rival(&long)).await.unwrap();
+    let took = read.elapsed();
+    assert!(matches!(answered, Claimed::Completed(_)));
+    assert!(at_once().is_none(), "the last read took {took:?}");
+    assert_record(acquire(&store, &rival(&short)).await, b"record");
 }

@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::params;
+use tokio::task::JoinSet;
 use tower_idempotency::{
     Effects, Guard, SqliteStore, Store, UnknownOutcome,
-    store::{Acquired, Claim, Claimed, Completion, Renewal, StoreErrorKind},
+    store::{Acquired, Claim, Claimed, Completion, Renewal, StoreErrorKind, Synchronous},
 };
 
 use super::database::Database;
@@ -223,12 +224,52 @@ async fn what_has_expired_is_removed_and_its_room_given_back() {
         let connection = database.connection();
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     };
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while count("SELECT count(*) FROM tower_idempotency") > 1 || count("PRAGMA page_count") > 1500 {
         assert!(start.elapsed() < Duration::from_secs(20), "still there");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_acquired(acquire(&store, &kept).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_expired_is_removed_by_a_writer_that_is_never_idle_too() {
+    let database = Database::new();
+    let store = SqliteStore::builder().synchronous(Synchronous::Normal);
+    let store = store.open(database.path()).await.unwrap();
+    let connection = database.connection();
+    connection.busy_timeout(Duration::from_secs(20)).unwrap();
+    connection
+        .execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+             INSERT INTO tower_idempotency
+               (name, state, owner, fence, attempt, fingerprint, deadline, lease, expires, record)
+             SELECT CAST(i AS BLOB), 2, zeroblob(16), 1, 1, x'', 0, 0, 1, x'00' FROM n",
+        )
+        .unwrap();
+    let left = || -> i64 {
+        let sql = "SELECT count(*) FROM tower_idempotency WHERE expires = 1";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(left(), 3000);
+    let mut busy = JoinSet::new();
+    for _ in 0..64 {
+        let store = store.clone();
+        busy.spawn(async move {
+            loop {
+                assert_acquired(acquire(&store, &fresh()).await, 1);
+            }
+        });
+    }
+    let start = Instant::now();
+    while left() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", left());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    busy.abort_all();
+    while let Some(ended) = busy.join_next().await {
+        assert!(ended.is_err_and(|error| error.is_cancelled()));
+    }
 }
 
 #[tokio::test]

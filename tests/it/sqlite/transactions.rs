@@ -12,8 +12,8 @@ use super::{
     shop::{Shop, furnish, sold},
 };
 use crate::support::claims::{
-    acquire, assert_acquired, assert_failed, assert_record, complete, fingerprint, fresh, rival,
-    until_ok,
+    acquire, assert_acquired, assert_failed, assert_record, complete, fingerprint, fresh, leased,
+    rival, until_ok,
 };
 
 async fn shop(database: &Database) -> Shop {
@@ -304,6 +304,23 @@ async fn a_transaction_whose_lease_has_passed_goes_when_somebody_else_needs_the_
         tower_idempotency::store::Renewal::Lost
     );
     drop(other);
+    assert_eq!(sold(&database), 0);
+}
+
+#[tokio::test]
+async fn a_transaction_whose_lease_has_passed_goes_when_another_process_needs_the_file() {
+    let database = Database::new();
+    furnish(&database);
+    let store = database.store().await.transactional();
+    let elsewhere = SqliteStore::builder().deadline(Duration::from_secs(20));
+    let elsewhere = elsewhere.open(database.path()).await.unwrap();
+    let claim = leased(&fresh(), Duration::from_millis(100));
+    let transaction = begin(&store, &claim).await;
+    write(&transaction).await.unwrap();
+    // This one hangs.
+    assert_acquired(acquire(&elsewhere, &fresh()).await, 1);
+    let ended = write(&transaction).await;
+    assert!(matches!(ended, Err(TransactionError::Ended)), "{ended:?}");
     assert_eq!(sold(&database), 0);
 }
 
