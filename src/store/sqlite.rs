@@ -210,7 +210,7 @@ impl Store for SqliteStore {
             // What takes longer may still be committed, or not. Either way it is not repeated.
             Ok(runtime::timeout(self.shared.deadline, completed)
                 .await
-                .unwrap_or(Ok(Completion::Undone))?)
+                .unwrap_or(Completion::Undone))
         } else {
             self.within(self.shared.complete(claim, record)).await
         }

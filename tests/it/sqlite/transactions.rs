@@ -349,6 +349,19 @@ async fn renewal_keeps_a_transaction_whatever_waits() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_found_out_counts_as_undone() {
+    let database = Database::new();
+    let store = database.store().await.transactional();
+    database
+        .connection()
+        .execute_batch("DROP TABLE tower_idempotency")
+        .unwrap();
+    // An error would have the client get the handler's answer.
+    let completed = complete(&store, &fresh(), b"record").await;
+    assert_eq!(completed.unwrap(), Completion::Undone);
+}
+
+#[tokio::test]
 async fn a_claim_of_the_other_mode_is_respected() {
     let database = Database::new();
     furnish(&database);
