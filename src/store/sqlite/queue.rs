@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fs4::fs_std::FileExt;
+use fs4::{FileExt, TryLockError};
 
 /// The queue of all who want to write to one database, in whichever process.
 ///
@@ -47,22 +47,26 @@ impl Queue {
         let Some(file) = &self.file else {
             return false;
         };
-        let taken = file.try_lock_exclusive();
-        if matches!(taken, Ok(true)) {
-            drop(Turn(Arc::clone(file)));
+        match Turn::at_once(file) {
+            Ok(turn) => {
+                drop(turn);
+                false
+            }
+            Err(error) => matches!(error, TryLockError::WouldBlock),
         }
-        matches!(taken, Ok(false))
     }
 
     /// Waits for a turn, for half of the time there is at most: the other half is for SQLite's
     /// lock itself.
     pub(super) fn turn(&mut self, until: Instant) -> Option<Turn> {
         let file = self.file.as_ref()?;
-        if file.try_lock_exclusive().ok()? {
-            return Some(Turn(Arc::clone(file)));
+        match Turn::at_once(file) {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::WouldBlock) => {
+                self.stand(until.saturating_duration_since(Instant::now()) / 2)
+            }
+            Err(TryLockError::Error(_)) => None,
         }
-        let patience = until.saturating_duration_since(Instant::now()) / 2;
-        self.stand(patience)
     }
 
     /// Has a thread stand in the queue, since that cannot be given up.
@@ -87,7 +91,7 @@ fn stand(path: &Path, give: &SyncSender<Turn>) {
     let Ok(file) = open(path) else {
         return;
     };
-    if file.lock_exclusive().is_ok() {
+    if FileExt::lock(&file).is_ok() {
         let _ = give.send(Turn(Arc::new(file)));
     }
 }
@@ -102,6 +106,14 @@ fn open(path: &Path) -> io::Result<File> {
 /// A turn, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn(Arc<File>);
+
+impl Turn {
+    /// Takes a turn if nobody else has one.
+    fn at_once(file: &Arc<File>) -> Result<Self, TryLockError> {
+        FileExt::try_lock(&**file)?;
+        Ok(Self(Arc::clone(file)))
+    }
+}
 
 impl Drop for Turn {
     fn drop(&mut self) {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fs4::fs_std::FileExt;
+use fs4::FileExt;
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tower_idempotency::{
@@ -105,7 +105,9 @@ async fn keep_busy(store: SqliteStore, end: Instant) -> (u32, Duration) {
     let (mut done, mut longest) = (0, Duration::ZERO);
     while Instant::now() < end {
         let (claim, start) = (fresh(), Instant::now());
-        assert_acquired(acquire(&store, &claim).await, 1);
+        // The transaction lasts as long as this.
+        let acquired = acquire(&store, &claim).await.unwrap();
+        assert!(matches!(acquired, Claimed::Acquired(_)));
         longest = longest.max(start.elapsed());
         // What the handler takes.
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -146,7 +148,7 @@ async fn whoever_is_stopped_in_the_queue_stops_nobody() {
     let store = SqliteStore::builder().deadline(Duration::from_millis(1500));
     let store = store.open(database.path()).await.unwrap();
     let stopped = File::open(database.queue()).unwrap();
-    stopped.lock_exclusive().unwrap();
+    FileExt::lock(&stopped).unwrap();
     let start = Instant::now();
     for _ in 0..20 {
         assert_acquired(acquire(&store, &fresh()).await, 1);
@@ -164,7 +166,7 @@ async fn a_store_stands_in_the_queue_for_no_longer_than_it_waits() {
     let transactional = store.clone().transactional();
     let other = File::open(database.queue()).unwrap();
     let free = || {
-        let free = other.try_lock_exclusive().unwrap();
+        let free = FileExt::try_lock(&other).is_ok();
         FileExt::unlock(&other).unwrap();
         free
     };
@@ -172,20 +174,22 @@ async fn a_store_stands_in_the_queue_for_no_longer_than_it_waits() {
     assert_acquired(acquire(&store, &fresh()).await, 1);
     assert!(free());
     let claim = fresh();
-    assert_acquired(acquire(&transactional, &claim).await, 1);
-    assert!(free(), "its transaction is open, so that others may wait");
-    complete(&transactional, &claim, b"record").await.unwrap();
+    let acquired = acquire(&transactional, &claim).await.unwrap();
+    assert!(free(), "its transaction is open, and others may wait for its end");
+    let kept = complete(&transactional, &claim, b"record").await.unwrap();
+    assert_eq!(kept, Completion::Kept);
+    drop(acquired);
 
     // While it waits for SQLite's lock, it has the queue's.
-    let writing = database.connection();
-    writing.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let database_lock = database.connection();
+    database_lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let waiting = tokio::spawn(async move { acquire(&store, &fresh()).await });
     let start = Instant::now();
     while free() {
         assert!(start.elapsed() < Duration::from_secs(20), "it never asks");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    writing.execute_batch("COMMIT").unwrap();
+    database_lock.execute_batch("COMMIT").unwrap();
     assert_acquired(waiting.await.unwrap(), 1);
     assert!(free());
 }

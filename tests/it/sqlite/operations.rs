@@ -235,8 +235,7 @@ async fn what_has_expired_is_removed_and_its_room_given_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_expired_is_removed_by_a_writer_that_is_never_idle_too() {
     let database = Database::new();
-    let store = SqliteStore::builder().synchronous(Synchronous::Normal);
-    let store = store.open(database.path()).await.unwrap();
+    drop(database.store().await);
     let connection = database.connection();
     connection.busy_timeout(Duration::from_secs(20)).unwrap();
     connection
@@ -252,6 +251,8 @@ async fn what_has_expired_is_removed_by_a_writer_that_is_never_idle_too() {
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     };
     assert_eq!(left(), 3000);
+    let store = SqliteStore::builder().synchronous(Synchronous::Normal);
+    let store = store.open(database.path()).await.unwrap();
     let mut busy = JoinSet::new();
     for _ in 0..64 {
         let store = store.clone();
