@@ -207,12 +207,13 @@ async fn a_file_beside_the_database_that_is_none_takes_no_more_than_the_order() 
 #[tokio::test]
 async fn a_replay_is_read_by_its_caller_unless_reading_takes_long() {
     let database = Database::new();
-    let store = database.store().await;
+    let store = SqliteStore::builder().deadline(Duration::from_secs(20));
+    let store = store.open(database.path()).await.unwrap();
     let (short, long) = (fresh(), fresh());
     assert_acquired(acquire(&store, &short).await, 1);
     complete(&store, &short, b"record").await.unwrap();
     assert_acquired(acquire(&store, &long).await, 1);
-    let record = vec![7; 30_000_000];
+    let record = vec![7; 10_000_000];
     let completed = store.complete(&long, record.into(), Effects::Keep);
     completed.await.unwrap();
 

@@ -222,7 +222,8 @@ async fn a_duplicate_that_waits_gets_the_record() {
 async fn whoever_waits_too_long_for_the_writer_is_refused_and_not_run() {
     let database = Database::new();
     furnish(&database);
-    let store = SqliteStore::builder().deadline(Duration::from_millis(200));
+    // Long enough for a slow disk.
+    let store = SqliteStore::builder().deadline(Duration::from_secs(2));
     let store = store.open(database.path()).await.unwrap();
     let shop = Shop::new(&store, |layer| layer);
     let holding = shop.clone();
