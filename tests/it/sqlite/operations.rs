@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use rusqlite::params;
 use tokio::task::JoinSet;
 use tower_idempotency::{
@@ -76,6 +77,24 @@ async fn a_guard_hits_while_its_claim_is_the_owner_and_then_no_more() {
     assert!(!successor.effect_committed);
     assert_eq!(commit_under(&database, &guard), 0, "it was taken over");
     assert_eq!(commit_under(&database, &successor.guard.unwrap()), 1);
+}
+
+#[tokio::test]
+async fn a_guard_hits_no_claim_but_its_own_be_it_of_the_same_fence_or_owner() {
+    let database = Database::new();
+    let store = database.store().await;
+    let claim = fresh();
+    let guard = acquired(&store, &claim).await.guard.unwrap();
+    store.release(&claim).await.unwrap();
+    let other = rival(&claim);
+    let next = acquired(&store, &other).await;
+    assert_eq!(next.fence, 1);
+    assert_eq!(commit_under(&database, &guard), 0);
+    store.abandon(&other).await.unwrap();
+    let last = acquired(&store, &other).await;
+    assert_eq!(last.fence, 2);
+    assert_eq!(commit_under(&database, &next.guard.unwrap()), 0);
+    assert_eq!(commit_under(&database, &last.guard.unwrap()), 1);
 }
 
 #[tokio::test]
@@ -195,6 +214,44 @@ async fn a_full_store_refuses_what_is_new_and_finishes_what_was_begun() {
         .execute("DELETE FROM tower_idempotency WHERE state = 0", [])
         .unwrap();
     assert_acquired(acquire(&store, &refused).await, 1);
+}
+
+#[tokio::test]
+async fn a_full_store_begins_no_transaction() {
+    let database = Database::new();
+    let store = SqliteStore::builder().max_bytes(1).transactional();
+    let store = store.open(database.path()).await.unwrap();
+    assert_failed(acquire(&store, &fresh()).await, StoreErrorKind::Full);
+}
+
+#[tokio::test]
+async fn whoever_waits_in_the_same_process_is_woken_before_the_owner_is_told() {
+    let database = Database::new();
+    let store = database.store().await;
+    for end in 0..3 {
+        let claim = fresh();
+        acquired(&store, &claim).await;
+        // Not polled yet, so that nobody looks at the file for it.
+        let changed = store.changed(claim.name());
+        match end {
+            0 => drop(complete(&store, &claim, b"record").await.unwrap()),
+            1 => store.release(&claim).await.unwrap(),
+            _ => store.abandon(&claim).await.unwrap(),
+        }
+        assert!(changed.now_or_never().is_some(), "{end}");
+    }
+    let store = store.transactional();
+    for end in 0..2 {
+        let claim = fresh();
+        let acquired = acquired(&store, &claim).await;
+        let changed = store.changed(claim.name());
+        match end {
+            0 => drop(complete(&store, &claim, b"record").await.unwrap()),
+            _ => store.release(&claim).await.unwrap(),
+        }
+        assert!(changed.now_or_never().is_some(), "{end}");
+        drop(acquired);
+    }
 }
 
 #[tokio::test]
