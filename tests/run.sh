@@ -72,6 +72,7 @@ need curl curl
 need python3 python3
 need openssl openssl
 need redis-server redis-server
+[ "$(uname)" != Linux ] || need strace strace
 need pg_ctlcluster postgresql
 need prometheus prometheus
 

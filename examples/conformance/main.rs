@@ -10,6 +10,8 @@ mod ledger;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod routes;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod store;
 
 use std::{error::Error, future::IntoFuture, process::ExitCode, time::Duration};

@@ -12,7 +12,7 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::{Path, Query, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{AppendHeaders, IntoResponse, Response},
     routing::{get, post},
@@ -77,19 +77,38 @@ async fn count_run(State(runs): State<Shared>, request: Request, next: Next) -> 
     };
     runs.started.fetch_add(1, SeqCst);
     note("start");
-    #[cfg(feature = "postgres")]
-    if let Some(context) = &context {
-        let key = context.downstream_key("charge");
-        let left = crate::postgres::leave_effect(request.extensions(), &key).await;
-        if let Err(error) = left {
-            let problem = json!({ "code": "store-unavailable", "detail": error.to_string() });
-            return (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
-        }
+    if let Err(detail) = leave_effect(request.extensions(), context.as_ref()).await {
+        let problem = json!({ "code": "store-unavailable", "detail": detail });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
     }
     let response = next.run(request).await;
     note("end");
     runs.finished.fetch_add(1, SeqCst);
     response
+}
+
+/// Leaves a row in the transaction of a run that has one.
+#[allow(
+    clippy::unused_async,
+    unused_variables,
+    reason = "some builds have no such store"
+)]
+async fn leave_effect(
+    extensions: &Extensions,
+    context: Option<&IdempotencyContext>,
+) -> Result<(), String> {
+    let Some(key) = context.map(|context| context.downstream_key("charge")) else {
+        return Ok(());
+    };
+    #[cfg(feature = "postgres")]
+    crate::postgres::leave_effect(extensions, &key)
+        .await
+        .map_err(|error| error.to_string())?;
+    #[cfg(feature = "sqlite")]
+    crate::sqlite::leave_effect(extensions, &key)
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(())
 }
 
 async fn counter(State(runs): State<Shared>) -> Json<Value> {

@@ -14,7 +14,8 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>, String> {
     if let Some(opened) = open_redis(url).await {
         return opened.map_err(|error| format!("--store: {error}"));
     }
-    if let Some(opened) = open_sqlite(url).await {
+    #[cfg(feature = "sqlite")]
+    if let Some(opened) = crate::sqlite::open(url).await {
         return opened.map_err(|error| format!("--store: {error}"));
     }
     #[cfg(feature = "postgres")]
@@ -38,6 +39,11 @@ const POSTGRES: &str = "";
 const REDIS: &str = ", redis://, rediss://, unix://, redis+cluster://, redis+sentinel://";
 #[cfg(not(feature = "redis"))]
 const REDIS: &str = "";
+
+#[cfg(feature = "sqlite")]
+const SQLITE: &str = ", sqlite:PATH, sqlite+tx:PATH";
+#[cfg(not(feature = "sqlite"))]
+const SQLITE: &str = "";
 
 /// Opens a Redis store, if the URL is for one: `redis+cluster://a,b,c` names some of a cluster's
 /// nodes, and `redis+sentinel://a,b,c/name` the Sentinels of a master.
@@ -80,35 +86,5 @@ async fn open_redis(url: &str) -> Option<Result<Arc<dyn Store>, String>> {
 #[cfg(not(feature = "redis"))]
 #[allow(clippy::unused_async, reason = "as with the feature")]
 async fn open_redis(_: &str) -> Option<Result<Arc<dyn Store>, String>> {
-    None
-}
-
-#[cfg(feature = "sqlite")]
-const SQLITE: &str = ", sqlite:PATH, sqlite+tx:PATH";
-#[cfg(not(feature = "sqlite"))]
-const SQLITE: &str = "";
-
-/// Opens a SQLite store, if the URL is for one; `sqlite+tx:` for the transactional mode.
-#[cfg(feature = "sqlite")]
-async fn open_sqlite(url: &str) -> Option<Result<Arc<dyn Store>, String>> {
-    use tower_idempotency::SqliteStore;
-
-    let (scheme, path) = url.split_once(':')?;
-    let opened = match scheme {
-        "sqlite" => SqliteStore::open(path).await,
-        "sqlite+tx" => SqliteStore::open(path)
-            .await
-            .map(SqliteStore::transactional),
-        _ => return None,
-    };
-    Some(match opened {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error) => Err(error.to_string()),
-    })
-}
-
-#[cfg(not(feature = "sqlite"))]
-#[allow(clippy::unused_async, reason = "as with the feature")]
-async fn open_sqlite(_: &str) -> Option<Result<Arc<dyn Store>, String>> {
     None
 }

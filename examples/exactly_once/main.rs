@@ -69,7 +69,7 @@ async fn try_here() -> Result<bool, Box<dyn Error>> {
     let name = format!("exactly-once-{}.db", std::process::id());
     let file = env::temp_dir().join(name).display().to_string();
     let done = try_on(&format!("sqlite:{file}")).await;
-    for suffix in ["", "-wal", "-shm"] {
+    for suffix in ["", "-wal", "-shm", "-queue"] {
         // The log is gone where the last process ended in peace.
         let _ = std::fs::remove_file(format!("{file}{suffix}"));
     }

@@ -12,8 +12,10 @@ mod extractor;
 mod failure;
 mod file;
 mod gate;
+mod haste;
 mod open_error;
 mod places;
+mod queue;
 mod readers;
 mod request;
 mod row;
@@ -90,11 +92,14 @@ use crate::{
 /// # How it works
 ///
 /// One thread writes: operations that come while it waits for the disk are committed together.
-/// A few threads read: a replay waits neither for the disk nor for the writer. No thread of the
-/// runtime ever waits. Other processes may use the file at the same time, with stores or without.
+/// Others read: a replay waits neither for a sync nor for the writer. What is in memory is read on
+/// the caller's own thread, in microseconds; a read that took longer, since it came from the disk,
+/// sends all others to threads of the store's for a hundred times as long as it took. Other
+/// processes may use the file at the same time, with stores or without; stores write in turn.
 ///
-/// Two tables, `tower_idempotency` and `tower_idempotency_schema`, are all it makes there. The
-/// database has a write-ahead log from then on.
+/// Two tables, `tower_idempotency` and `tower_idempotency_schema`, are all it makes there, and
+/// beside the file an empty one, with `-queue` after its name, for the turns. The database has a
+/// write-ahead log from then on.
 #[derive(Clone)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
@@ -146,7 +151,7 @@ impl SqliteStore {
     /// SQLite has one transaction that writes at a time, so handlers run one after another, and
     /// everything else that writes to the database waits for them. A duplicate of a request that
     /// runs in the same process does not queue: it is answered, or waits, as the layer is set up.
-    /// One in another process queues until it finds the record.
+    /// One in another process queues until it finds the record, within the deadline.
     #[must_use]
     pub fn transactional(mut self) -> Self {
         self.transactional = true;
@@ -210,7 +215,7 @@ impl Store for SqliteStore {
             // What takes longer may still be committed, or not. Either way it is not repeated.
             Ok(runtime::timeout(self.shared.deadline, completed)
                 .await
-                .unwrap_or(Ok(Completion::Undone))?)
+                .unwrap_or(Completion::Undone))
         } else {
             self.within(self.shared.complete(claim, record)).await
         }

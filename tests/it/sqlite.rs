@@ -15,6 +15,8 @@ mod operations;
 mod power_cuts;
 #[cfg(feature = "axum")]
 mod shop;
+#[cfg(target_os = "linux")]
+mod syncs;
 #[cfg(feature = "axum")]
 mod transactions;
 mod wal;

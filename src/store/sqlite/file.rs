@@ -1,5 +1,5 @@
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use super::{
     failure::Failure,
     gate,
     open_error::{OpenError, OpenErrorKind},
+    queue::Queue,
     schema,
     synchronous::Synchronous,
 };
@@ -27,42 +28,48 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl File {
     /// Opens the connection that writes, and makes or upgrades the tables.
-    pub(super) fn open_writer(&self) -> Result<Connection, OpenError> {
+    pub(super) fn open_writer(&self) -> Result<(Connection, Queue), OpenError> {
         self.prepare(Connection::open(&self.path)?)
     }
 
-    /// Sets up a connection that writes, and makes or upgrades the tables.
+    /// Sets up a connection that writes, and makes or upgrades the tables. Where they are there, it
+    /// waits for nobody who writes.
     pub(super) fn prepare(
         &self,
         #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
         mut connection: Connection,
-    ) -> Result<Connection, OpenError> {
+    ) -> Result<(Connection, Queue), OpenError> {
         connection.busy_timeout(PATIENCE)?;
-        // Of a file that has no page yet, this is kept; of any other, it changes nothing.
-        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        if pages == 0 {
+            connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+        }
         write_ahead(&connection)?;
         connection.execute_batch(self.synchronous.pragmas())?;
         // A log that grew while somebody read for long does not stay so long for ever.
         connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
         connection.set_prepared_statement_cache_capacity(64);
-        // Here and from now on whoever waits asks as often as all others do.
-        connection.busy_handler(Some(wait_while_busy))?;
-        begin(&connection, Instant::now() + PATIENCE).map_err(OpenError::from)?;
-        let upgraded = schema::upgrade(&connection);
-        if upgraded.is_err() {
-            gate::roll_back(&connection);
+        let mut queue = Queue::beside(connection.path().map_or(&self.path, Path::new));
+        if schema::is_current(&connection)? {
+            may_write(&connection)?;
+            connection.busy_handler(Some(wait_while_busy))?;
+        } else {
+            connection.busy_handler(Some(wait_while_busy))?;
+            begin(&connection, &mut queue, Instant::now() + PATIENCE)?;
+            let upgraded = schema::upgrade(&connection);
+            if upgraded.is_err() {
+                gate::roll_back(&connection);
+            }
+            upgraded?;
+            gate::commit(&connection)?;
         }
-        upgraded?;
-        gate::commit(&connection).map_err(OpenError::from)?;
-        Ok(connection)
+        Ok((connection, queue))
     }
 
-    /// Opens a connection that reads, and waits for nobody.
+    /// Opens a connection that reads.
     pub(super) fn open_reader(&self) -> Result<Connection, OpenError> {
         let flags = OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE;
-        #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
-        let mut connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_handler(Some(wait_while_busy))?;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.execute_batch("PRAGMA query_only = ON")?;
         Ok(connection)
     }
@@ -84,6 +91,16 @@ fn write_ahead(connection: &Connection) -> Result<(), OpenError> {
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Fails where nothing can be written, whoever else writes now.
+fn may_write(connection: &Connection) -> Result<(), OpenError> {
+    connection.busy_timeout(Duration::ZERO)?;
+    // There is no such row, so that nothing is.
+    match connection.execute_batch("DELETE FROM tower_idempotency_schema WHERE only = 0") {
+        Err(error) if !is_locked(&error) => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

@@ -1,23 +1,35 @@
 use std::{
     sync::{
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{clock, failure::Failure, file::File, open_error::OpenError, row::Row};
+use super::{
+    begin::wait_while_busy, clock, failure::Failure, file::File, haste::Haste,
+    open_error::OpenError, row::Row,
+};
 use crate::record_name::RecordName;
 
-/// The threads that read. A reader sees what was committed when it looks, and waits neither for
-/// the writer nor for the disk that the writer waits for.
+/// Those who read: each sees what was committed when it looks, and waits neither for the writer nor
+/// for the disk that the writer waits for.
+///
+/// The caller reads by itself while reads are fast, one caller at a time: should the disk hang, it
+/// has one thread of the runtime at most. All others have a few threads read for them.
 #[derive(Debug)]
 pub(super) struct Readers {
+    // Closed before the threads close theirs: whoever closes the last connection has the log
+    // written to the file.
+    here: Mutex<Connection>,
     asked: Vec<Sender<Asked>>,
     next: AtomicUsize,
+    haste: Arc<Haste>,
 }
 
 /// What a reader is asked for.
@@ -41,24 +53,35 @@ const THREADS: usize = 4;
 impl Readers {
     pub(super) fn open(file: &File) -> Result<Self, OpenError> {
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS));
+        let haste = Arc::new(Haste::new());
         let mut asked = Vec::new();
         for _ in 0..threads {
-            let connection = file.open_reader()?;
+            #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
+            let mut connection = file.open_reader()?;
+            connection.busy_handler(Some(wait_while_busy))?;
             let (sender, receiver) = mpsc::channel();
+            let haste = Arc::clone(&haste);
             thread::Builder::new()
                 .name("idempotency-read".into())
-                .spawn(move || serve(&connection, &receiver))
+                .spawn(move || serve(&connection, &receiver, &haste))
                 .map_err(OpenError::io)?;
             asked.push(sender);
         }
+        let here = file.open_reader()?;
+        here.busy_timeout(Duration::ZERO)?;
         Ok(Self {
+            here: Mutex::new(here),
             asked,
             next: AtomicUsize::new(0),
+            haste,
         })
     }
 
     /// Returns what is kept under a name, as it was at some moment since the call.
     pub(super) async fn look(&self, name: &RecordName) -> Result<Option<Row>, Failure> {
+        if let Some(seen) = self.look_here(name) {
+            return seen;
+        }
         let (reply, answer) = oneshot::channel();
         self.ask(Asked::Look(Look { name: *name, reply }))?;
         answer.await.map_err(|_| Failure::Gone)?
@@ -81,9 +104,24 @@ impl Readers {
         let thread = self.next.fetch_add(1, Ordering::Relaxed) % self.asked.len();
         self.asked[thread].send(asked).map_err(|_| Failure::Gone)
     }
+
+    /// Reads on the caller's own thread, unless it might have to wait.
+    fn look_here(&self, name: &RecordName) -> Option<Result<Option<Row>, Failure>> {
+        if !self.haste.is_fast() {
+            return None;
+        }
+        let connection = self.here.try_lock().ok()?;
+        let began = Instant::now();
+        let seen = Row::read(&connection, name, clock::now());
+        self.haste.note(began);
+        match seen {
+            Err(failure) if failure.is_busy() => None,
+            seen => Some(seen),
+        }
+    }
 }
 
-fn serve(connection: &Connection, asked: &Receiver<Asked>) {
+fn serve(connection: &Connection, asked: &Receiver<Asked>, haste: &Haste) {
     while let Ok(first) = asked.recv() {
         let mut all = vec![first];
         all.extend(asked.try_iter().take(AT_ONCE - 1));
@@ -96,7 +134,9 @@ fn serve(connection: &Connection, asked: &Receiver<Asked>) {
         for asked in all {
             match asked {
                 Asked::Look(look) => {
+                    let began = Instant::now();
                     let seen = Row::read(connection, &look.name, clock::now());
+                    haste.note(began);
                     // Whoever is gone is not told.
                     let _ = look.reply.send(seen);
                 }

@@ -17,6 +17,7 @@ use super::{
     failure::Failure,
     gate::{self, Gate},
     places::Place,
+    queue::Queue,
     row::Row,
     table::Table,
     transaction::{Command, Inner, SqliteTransaction},
@@ -45,7 +46,7 @@ enum End {
     RollBack(Option<oneshot::Sender<()>>),
 }
 
-/// How often is looked, once a lease has passed, whether somebody else waits for the writer.
+/// How often is looked, once a lease has passed, whether somebody else waits.
 const LAPSED: Duration = Duration::from_millis(50);
 
 /// What the handler wrote comes after this.
@@ -54,12 +55,19 @@ const SAVEPOINT: &str = "SAVEPOINT tower_idempotency";
 impl Request {
     /// Opens the transaction, has the handler use it, and ends it.
     ///
-    /// A transaction that nobody renewed in time goes on until somebody else waits for the writer.
-    pub(super) fn serve(self, gate: &Gate, table: Table<'_>, mut is_wanted: impl FnMut() -> bool) {
+    /// A transaction that nobody renewed in time goes on until somebody else waits for the writer,
+    /// or in another process for the lock.
+    pub(super) fn serve(
+        self,
+        gate: &Gate,
+        queue: &mut Queue,
+        table: Table<'_>,
+        mut is_wanted: impl FnMut() -> bool,
+    ) {
         if self.is_over() {
             return;
         }
-        let (open, answer) = match self.open(table) {
+        let (open, answer) = match self.open(queue, table) {
             Ok((open, answer)) => (open, Ok(answer)),
             Err(failure) => (None, Err(failure)),
         };
@@ -87,7 +95,7 @@ impl Request {
         drop(reply.send(answer));
         gate.shut();
         let left = || match inner.upgrade().map(|inner| inner.left()) {
-            Some(Duration::ZERO) if !is_wanted() => LAPSED,
+            Some(Duration::ZERO) if !is_wanted() && !queue.is_wanted() => LAPSED,
             left => left.unwrap_or_default(),
         };
         let end = attend(table.connection, &commands, left);
@@ -122,9 +130,10 @@ impl Request {
     #[allow(clippy::type_complexity, reason = "both halves of one channel")]
     fn open(
         &self,
+        queue: &mut Queue,
         table: Table<'_>,
     ) -> Result<(Option<(Arc<Inner>, Receiver<Command>)>, Claimed), Failure> {
-        begin(table.connection, self.until)?;
+        begin(table.connection, queue, self.until)?;
         let now = clock::now();
         let row = Row::read(table.connection, self.claim.name(), now)?;
         let decision = Decision::on(

@@ -32,6 +32,14 @@ pub(super) fn upgrade(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Says whether the tables are there, as this version makes them.
+pub(super) fn is_current(connection: &Connection) -> Result<bool, OpenError> {
+    match version(connection)? {
+        found if found > STEPS.len() => Err(OpenError::new(OpenErrorKind::Newer)),
+        found => Ok(found == STEPS.len()),
+    }
+}
+
 /// Returns the version of the tables that are there, 0 for none.
 fn version(connection: &Connection) -> Result<usize, OpenError> {
     const TABLE: &str = "SELECT 1 FROM sqlite_schema WHERE name = 'tower_idempotency_schema'";

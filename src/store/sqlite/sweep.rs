@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::{clock, failure::Failure, gate};
+use super::{begin::begin, clock, failure::Failure, gate, queue::Queue};
 
 /// Removes what has expired, a little at a time, and gives its room back to the disk.
 #[derive(Debug)]
@@ -17,6 +17,9 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long the writer does something else between two steps, if there is anything.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long it waits for who else writes.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How many rows go at once.
 const ROWS: i64 = 200;
@@ -40,27 +43,22 @@ impl Sweep {
         self.next.saturating_duration_since(Instant::now())
     }
 
-    /// Says whether the writer was never idle for so long that it has to be done all the same.
-    pub(super) fn is_overdue(&self) -> bool {
-        Instant::now() >= self.next + INTERVAL
-    }
-
     /// Removes a little. What fails is tried again after a while.
-    pub(super) fn step(&mut self, connection: &Connection) {
-        let pause = match self.remove(connection) {
+    pub(super) fn step(&mut self, connection: &Connection, queue: &mut Queue) {
+        let pause = match self.remove(connection, queue) {
             Ok(Left::Something) => PAUSE,
             Ok(Left::Nothing) | Err(_) => INTERVAL,
         };
         self.next = Instant::now() + pause;
     }
 
-    fn remove(&self, connection: &Connection) -> Result<Left, Failure> {
+    fn remove(&self, connection: &Connection, queue: &mut Queue) -> Result<Left, Failure> {
         // Nothing is written where there is nothing to remove.
         let mut expired = connection.prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM tower_idempotency WHERE expires <= ?1)",
         )?;
         if expired.query_row([clock::now()], |row| row.get(0))? {
-            connection.execute_batch("BEGIN IMMEDIATE")?;
+            begin(connection, queue, Instant::now() + PATIENCE)?;
             let removed = connection
                 .prepare_cached(include_str!("sweep.sql"))
                 .and_then(|mut sweep| sweep.execute([clock::now(), ROWS]));

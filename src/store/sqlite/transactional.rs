@@ -58,27 +58,27 @@ impl Shared {
         Renewal::Renewed
     }
 
+    /// Commits, or says that it is not certain that this was done.
     pub(super) async fn complete_transaction(
         &self,
         claim: &Claim,
         record: Bytes,
         effects: Effects,
-    ) -> Result<Completion, Failure> {
+    ) -> Completion {
         if let Some(transaction) = self.places.transaction(claim) {
             let (told, completed) = oneshot::channel();
             // Nothing is sent to a transaction that has ended meanwhile.
             let _ = transaction.send(Command::Complete(record, effects, told));
             if let Ok(completion) = completed.await {
-                return Ok(completion);
+                return completion;
             }
         }
-        let row = self.readers.look(claim.name()).await?;
-        Ok(match row {
-            Some(row) if !matches!(row.state, State::Completed(_)) => Completion::Undone,
-            Some(row) if row.owner == *claim.owner() => Completion::Kept,
-            Some(_) => Completion::Superseded,
-            None => Completion::Undone,
-        })
+        match self.readers.look(claim.name()).await {
+            Ok(Some(row)) if !matches!(row.state, State::Completed(_)) => Completion::Undone,
+            Ok(Some(row)) if row.owner == *claim.owner() => Completion::Kept,
+            Ok(Some(_)) => Completion::Superseded,
+            Ok(None) | Err(_) => Completion::Undone,
+        }
     }
 
     pub(super) async fn roll_back_transaction(&self, claim: &Claim) -> Result<(), Failure> {

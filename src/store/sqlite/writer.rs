@@ -6,6 +6,7 @@ use super::{
     begin::begin,
     failure::Failure,
     gate::{self, Gate},
+    queue::Queue,
     request::Request,
     sweep::Sweep,
     table::Table,
@@ -22,6 +23,7 @@ pub(super) enum Order {
 /// transaction, and so wait for the disk together.
 pub(super) struct Writer {
     connection: Connection,
+    queue: Queue,
     gate: Gate,
     max_bytes: Option<u64>,
     orders: Receiver<Order>,
@@ -35,7 +37,7 @@ const AT_ONCE: usize = 256;
 
 impl Writer {
     pub(super) fn new(
-        mut connection: Connection,
+        (mut connection, queue): (Connection, Queue),
         max_bytes: Option<u64>,
         orders: Receiver<Order>,
     ) -> Self {
@@ -43,6 +45,7 @@ impl Writer {
         let sweep = Sweep::new(&connection);
         Self {
             connection,
+            queue,
             gate,
             max_bytes,
             orders,
@@ -64,14 +67,15 @@ impl Writer {
                         connection: &self.connection,
                         max_bytes: self.max_bytes,
                     };
-                    request.serve(&self.gate, table, || {
+                    request.serve(&self.gate, &mut self.queue, table, || {
                         is_wanted(&self.orders, &mut self.ahead)
                     });
                     gate::roll_back(&self.connection);
                 }
             }
-            if self.sweep.is_overdue() {
-                self.sweep.step(&self.connection);
+            // Whoever is never idle has to clear up all the same.
+            if self.sweep.due_in().is_zero() {
+                self.sweep.step(&self.connection, &mut self.queue);
             }
         }
     }
@@ -83,7 +87,9 @@ impl Writer {
         loop {
             match self.orders.recv_timeout(self.sweep.due_in()) {
                 Ok(order) => return Some(order),
-                Err(RecvTimeoutError::Timeout) => self.sweep.step(&self.connection),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.sweep.step(&self.connection, &mut self.queue);
+                }
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
@@ -104,7 +110,7 @@ impl Writer {
         tasks
     }
 
-    fn write(&self, mut tasks: Vec<Box<dyn Task>>) {
+    fn write(&mut self, mut tasks: Vec<Box<dyn Task>>) {
         tasks.retain(|task| !task.is_over());
         match self.commit_all(&mut tasks) {
             Ok(()) => tasks.into_iter().for_each(|task| task.settle(Ok(()))),
@@ -128,11 +134,11 @@ impl Writer {
         }
     }
 
-    fn commit_all(&self, tasks: &mut [Box<dyn Task>]) -> Result<(), Failure> {
+    fn commit_all(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), Failure> {
         let Some(until) = tasks.iter().map(|task| task.until()).max() else {
             return Ok(());
         };
-        begin(&self.connection, until)?;
+        begin(&self.connection, &mut self.queue, until)?;
         for task in tasks {
             task.run(self.table());
             if self.connection.is_autocommit() {

@@ -29,14 +29,13 @@ impl Troubles for Locks<'_> {
     }
 }
 
-async fn run(setup: impl FnOnce(String) -> Campaign) {
-    let database = Database::new();
-    let url = format!("sqlite:{}", database.path().display());
+async fn run(database: &Database, campaign: Campaign) {
     let campaign = Campaign {
+        // One that is stopped while it has the lock stops all others.
         stops: false,
-        ..setup(url)
+        ..campaign
     };
-    campaign.run(&mut Locks(&database)).await;
+    campaign.run(&mut Locks(database)).await;
     let checked: String = database
         .connection()
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
@@ -44,13 +43,55 @@ async fn run(setup: impl FnOnce(String) -> Campaign) {
     assert_eq!(checked, "ok");
 }
 
+async fn nothing_runs_twice(campaign: impl FnOnce(String) -> Campaign) {
+    let database = Database::new();
+    let url = format!("sqlite:{}", database.path().display());
+    run(&database, campaign(url)).await;
+}
+
+/// Runs a campaign whose handlers leave a row in their transaction, and counts the rows.
+async fn is_carried_out_exactly_once(campaign: impl FnOnce(String) -> Campaign) {
+    let database = Database::new();
+    let campaign = campaign(format!("sqlite+tx:{}", database.path().display()));
+    let campaign = Campaign {
+        claims_die: true,
+        // Handlers run one after another, those too that take longer than a lease.
+        keys: campaign.keys / 8,
+        clients: 8,
+        ..campaign
+    };
+    let wanted = i64::try_from(campaign.keys).unwrap();
+    run(&database, campaign).await;
+    let count = |sql: &str| -> i64 {
+        let connection = database.connection();
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let answered = count("SELECT count(*) FROM tower_idempotency");
+    let effects = count("SELECT count(*) FROM conformance_effects");
+    let keys = count("SELECT count(DISTINCT key) FROM conformance_effects");
+    println!("{answered} keys answered, {effects} effects on {keys} keys");
+    assert!(answered >= wanted);
+    assert_eq!((effects, keys), (answered, answered));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_runs_twice_while_servers_on_one_file_are_killed() {
-    run(Campaign::short).await;
+    nothing_runs_twice(Campaign::short).await;
 }
 
 #[ignore = "long: tests/run.sh long"]
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_runs_twice_in_the_long_campaign_on_one_file() {
-    run(Campaign::long).await;
+    nothing_runs_twice(Campaign::long).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_key_has_one_effect_exactly_while_servers_on_one_file_are_killed() {
+    is_carried_out_exactly_once(Campaign::short).await;
+}
+
+#[ignore = "long: tests/run.sh long"]
+#[tokio::test(flavor = "multi_thread")]
+async fn each_key_has_one_effect_exactly_in_the_long_campaign_on_one_file() {
+    is_carried_out_exactly_once(Campaign::long).await;
 }

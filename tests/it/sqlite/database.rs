@@ -39,6 +39,11 @@ impl Database {
         self.directory.join("store.db-wal")
     }
 
+    /// The file in which processes wait for their turn.
+    pub(crate) fn queue(&self) -> PathBuf {
+        self.directory.join("store.db-queue")
+    }
+
     pub(crate) async fn store(&self) -> SqliteStore {
         SqliteStore::open(self.path()).await.unwrap()
     }

@@ -1,6 +1,10 @@
 //! Files that are shared, new, old, damaged or full.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rusqlite::Connection;
 use tokio::task::JoinSet;
@@ -9,7 +13,7 @@ use tower_idempotency::{
     store::{Claim, OpenError, OpenErrorKind, Renewal, StoreErrorKind, Synchronous},
 };
 
-use super::database::Database;
+use super::{database::Database, wal::commits};
 use crate::support::claims::{
     acquire, assert_acquired, assert_failed, assert_record, complete, fresh, rival,
 };
@@ -46,6 +50,39 @@ async fn many_that_start_at_once_make_one_store() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_store_that_is_there_is_opened_while_somebody_writes() {
+    let database = Database::new();
+    let claim = fresh();
+    {
+        let store = database.store().await;
+        assert_acquired(acquire(&store, &claim).await, 1);
+        complete(&store, &claim, b"record").await.unwrap();
+    }
+    let writing = database.connection();
+    writing.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let start = Instant::now();
+    let opened = [
+        SqliteStore::open(database.path()).await.unwrap(),
+        SqliteStore::open_with(database.connection()).await.unwrap(),
+    ];
+    for store in opened {
+        assert_record(acquire(&store, &rival(&claim)).await, b"record");
+    }
+    assert!(start.elapsed() < Duration::from_secs(5));
+    writing.execute_batch("COMMIT").unwrap();
+}
+
+#[tokio::test]
+async fn opening_a_store_that_is_there_commits_nothing() {
+    let database = Database::new();
+    let store = database.store().await;
+    let before = commits(&database);
+    let again = database.store().await;
+    assert_eq!(commits(&database), before);
+    drop((store, again));
 }
 
 #[tokio::test]

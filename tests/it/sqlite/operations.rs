@@ -1,9 +1,11 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use rusqlite::params;
+use tokio::task::JoinSet;
 use tower_idempotency::{
     Effects, Guard, SqliteStore, Store, UnknownOutcome,
-    store::{Acquired, Claim, Claimed, Completion, Renewal, StoreErrorKind},
+    store::{Acquired, Claim, Claimed, Completion, Renewal, StoreErrorKind, Synchronous},
 };
 
 use super::database::Database;
@@ -75,6 +77,24 @@ async fn a_guard_hits_while_its_claim_is_the_owner_and_then_no_more() {
     assert!(!successor.effect_committed);
     assert_eq!(commit_under(&database, &guard), 0, "it was taken over");
     assert_eq!(commit_under(&database, &successor.guard.unwrap()), 1);
+}
+
+#[tokio::test]
+async fn a_guard_hits_no_claim_but_its_own_be_it_of_the_same_fence_or_owner() {
+    let database = Database::new();
+    let store = database.store().await;
+    let claim = fresh();
+    let guard = acquired(&store, &claim).await.guard.unwrap();
+    store.release(&claim).await.unwrap();
+    let other = rival(&claim);
+    let next = acquired(&store, &other).await;
+    assert_eq!(next.fence, 1);
+    assert_eq!(commit_under(&database, &guard), 0);
+    store.abandon(&other).await.unwrap();
+    let last = acquired(&store, &other).await;
+    assert_eq!(last.fence, 2);
+    assert_eq!(commit_under(&database, &next.guard.unwrap()), 0);
+    assert_eq!(commit_under(&database, &last.guard.unwrap()), 1);
 }
 
 #[tokio::test]
@@ -197,6 +217,44 @@ async fn a_full_store_refuses_what_is_new_and_finishes_what_was_begun() {
 }
 
 #[tokio::test]
+async fn a_full_store_begins_no_transaction() {
+    let database = Database::new();
+    let store = SqliteStore::builder().max_bytes(1).transactional();
+    let store = store.open(database.path()).await.unwrap();
+    assert_failed(acquire(&store, &fresh()).await, StoreErrorKind::Full);
+}
+
+#[tokio::test]
+async fn whoever_waits_in_the_same_process_is_woken_before_the_owner_is_told() {
+    let database = Database::new();
+    let store = database.store().await;
+    for end in 0..3 {
+        let claim = fresh();
+        acquired(&store, &claim).await;
+        // Not polled yet, so that nobody looks at the file for it.
+        let changed = store.changed(claim.name());
+        match end {
+            0 => drop(complete(&store, &claim, b"record").await.unwrap()),
+            1 => store.release(&claim).await.unwrap(),
+            _ => store.abandon(&claim).await.unwrap(),
+        }
+        assert!(changed.now_or_never().is_some(), "{end}");
+    }
+    let store = store.transactional();
+    for end in 0..2 {
+        let claim = fresh();
+        let acquired = acquired(&store, &claim).await;
+        let changed = store.changed(claim.name());
+        match end {
+            0 => drop(complete(&store, &claim, b"record").await.unwrap()),
+            _ => store.release(&claim).await.unwrap(),
+        }
+        assert!(changed.now_or_never().is_some(), "{end}");
+        drop(acquired);
+    }
+}
+
+#[tokio::test]
 async fn what_has_expired_is_removed_and_its_room_given_back() {
     let database = Database::new();
     let store = database.store().await;
@@ -223,12 +281,53 @@ async fn what_has_expired_is_removed_and_its_room_given_back() {
         let connection = database.connection();
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     };
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while count("SELECT count(*) FROM tower_idempotency") > 1 || count("PRAGMA page_count") > 1500 {
         assert!(start.elapsed() < Duration::from_secs(20), "still there");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_acquired(acquire(&store, &kept).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_expired_is_removed_by_a_writer_that_is_never_idle_too() {
+    let database = Database::new();
+    drop(database.store().await);
+    let connection = database.connection();
+    connection.busy_timeout(Duration::from_secs(20)).unwrap();
+    connection
+        .execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+             INSERT INTO tower_idempotency
+               (name, state, owner, fence, attempt, fingerprint, deadline, lease, expires, record)
+             SELECT CAST(i AS BLOB), 2, zeroblob(16), 1, 1, x'', 0, 0, 1, x'00' FROM n",
+        )
+        .unwrap();
+    let left = || -> i64 {
+        let sql = "SELECT count(*) FROM tower_idempotency WHERE expires = 1";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(left(), 3000);
+    let store = SqliteStore::builder().synchronous(Synchronous::Normal);
+    let store = store.open(database.path()).await.unwrap();
+    let mut busy = JoinSet::new();
+    for _ in 0..64 {
+        let store = store.clone();
+        busy.spawn(async move {
+            loop {
+                assert_acquired(acquire(&store, &fresh()).await, 1);
+            }
+        });
+    }
+    let start = Instant::now();
+    while left() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", left());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    busy.abort_all();
+    while let Some(ended) = busy.join_next().await {
+        assert!(ended.is_err_and(|error| error.is_cancelled()));
+    }
 }
 
 #[tokio::test]

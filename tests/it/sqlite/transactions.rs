@@ -12,8 +12,8 @@ use super::{
     shop::{Shop, furnish, sold},
 };
 use crate::support::claims::{
-    acquire, assert_acquired, assert_failed, assert_record, complete, fingerprint, fresh, rival,
-    until_ok,
+    acquire, assert_acquired, assert_failed, assert_record, complete, fingerprint, fresh, leased,
+    rival, until_ok,
 };
 
 async fn shop(database: &Database) -> Shop {
@@ -222,7 +222,8 @@ async fn a_duplicate_that_waits_gets_the_record() {
 async fn whoever_waits_too_long_for_the_writer_is_refused_and_not_run() {
     let database = Database::new();
     furnish(&database);
-    let store = SqliteStore::builder().deadline(Duration::from_millis(200));
+    // Long enough for a slow disk.
+    let store = SqliteStore::builder().deadline(Duration::from_secs(2));
     let store = store.open(database.path()).await.unwrap();
     let shop = Shop::new(&store, |layer| layer);
     let holding = shop.clone();
@@ -308,6 +309,23 @@ async fn a_transaction_whose_lease_has_passed_goes_when_somebody_else_needs_the_
 }
 
 #[tokio::test]
+async fn a_transaction_whose_lease_has_passed_goes_when_another_process_needs_the_file() {
+    let database = Database::new();
+    furnish(&database);
+    let store = database.store().await.transactional();
+    let elsewhere = SqliteStore::builder().deadline(Duration::from_secs(20));
+    let elsewhere = elsewhere.open(database.path()).await.unwrap();
+    let claim = leased(&fresh(), Duration::from_millis(100));
+    let transaction = begin(&store, &claim).await;
+    write(&transaction).await.unwrap();
+    // This one hangs.
+    assert_acquired(acquire(&elsewhere, &fresh()).await, 1);
+    let ended = write(&transaction).await;
+    assert!(matches!(ended, Err(TransactionError::Ended)), "{ended:?}");
+    assert_eq!(sold(&database), 0);
+}
+
+#[tokio::test]
 async fn renewal_keeps_a_transaction_whatever_waits() {
     let database = Database::new();
     furnish(&database);
@@ -329,6 +347,19 @@ async fn renewal_keeps_a_transaction_whatever_waits() {
         Completion::Kept
     );
     assert_eq!(sold(&database), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_found_out_counts_as_undone() {
+    let database = Database::new();
+    let store = database.store().await.transactional();
+    database
+        .connection()
+        .execute_batch("DROP TABLE tower_idempotency")
+        .unwrap();
+    // An error would have the client get the handler's answer.
+    let completed = complete(&store, &fresh(), b"record").await;
+    assert_eq!(completed.unwrap(), Completion::Undone);
 }
 
 #[tokio::test]
