@@ -15,10 +15,10 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use rand::RngExt;
 use tokio_postgres::{NoTls, types::ToSql};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 use tower_idempotency::{
-    Effects, Fingerprint, IdempotencyLayer, PgTransaction, PostgresStore, RecordName, Store,
-    UnknownOutcome,
+    Effects, Fingerprint, IdempotencyLayer, PgTransaction, PostgresStore, RecordName, ResponseBody,
+    Store, UnknownOutcome,
     store::{Claim, Claimed, OwnerToken},
 };
 use uuid::Uuid;
@@ -54,6 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     })
 }
+
+/// A handler with the layer around it.
+type Layered =
+    BoxCloneService<Request<Empty<Bytes>>, Response<ResponseBody<Full<Bytes>>>, Infallible>;
 
 struct Bench {
     /// As the store's own pool, with one connection for each caller at most.
@@ -150,10 +154,12 @@ impl Bench {
         F: Future<Output = ()> + Send + 'static,
     {
         let (mut own, mut with_layer) = (0.0_f64, 0.0_f64);
+        let service = self.service(&handler);
         for _ in 0..5 {
-            own = own.max(per_second(async || self.in_its_own(&handler).await).await);
-            with_layer =
-                with_layer.max(per_second(async || self.in_the_layers(&handler).await).await);
+            let (pool, handler) = (self.pool.clone(), handler.clone());
+            own = own.max(per_second(move || in_its_own(pool.clone(), handler.clone())).await);
+            let service = service.clone();
+            with_layer = with_layer.max(per_second(move || call(service.clone())).await);
         }
         println!("{name}, {CALLERS} callers, best of five");
         println!("  in its own transaction {own:>7.0} a second");
@@ -163,19 +169,8 @@ impl Bench {
         );
     }
 
-    async fn in_its_own<H, F>(&self, handler: &H)
-    where
-        H: Fn(Connection) -> F,
-        F: Future<Output = ()>,
-    {
-        let client = self.pool.get().await.expect("a connection");
-        client.batch_execute("BEGIN").await.expect("a transaction");
-        let client = std::sync::Arc::new(client);
-        handler(Connection::Own(std::sync::Arc::clone(&client))).await;
-        client.batch_execute("COMMIT").await.expect("a commit");
-    }
-
-    async fn in_the_layers<H, F>(&self, handler: &H)
+    /// Puts the layer around the handler.
+    fn service<H, F>(&self, handler: &H) -> Layered
     where
         H: Fn(Connection) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -190,13 +185,26 @@ impl Bench {
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; 300]))))
             }
         });
-        let layer = IdempotencyLayer::new(self.transactional.clone()).layer(inner);
-        let request = Request::post("/").header("idempotency-key", Uuid::new_v4().to_string());
-        let request = request.body(Empty::<Bytes>::new()).expect("a request");
-        let response = layer.oneshot(request).await.expect("never fails");
-        assert_eq!(response.status(), 200);
-        response.into_body().collect().await.expect("a body");
+        BoxCloneService::new(IdempotencyLayer::new(self.transactional.clone()).layer(inner))
     }
+}
+
+/// Runs the handler in a transaction of its own.
+async fn in_its_own<F: Future<Output = ()>>(pool: Pool, handler: impl Fn(Connection) -> F) {
+    let client = pool.get().await.expect("a connection");
+    client.batch_execute("BEGIN").await.expect("a transaction");
+    let client = std::sync::Arc::new(client);
+    handler(Connection::Own(std::sync::Arc::clone(&client))).await;
+    client.batch_execute("COMMIT").await.expect("a commit");
+}
+
+/// Sends a request under a key of its own.
+async fn call(service: Layered) {
+    let request = Request::post("/").header("idempotency-key", Uuid::new_v4().to_string());
+    let request = request.body(Empty::<Bytes>::new()).expect("a request");
+    let response = service.oneshot(request).await.expect("never fails");
+    assert_eq!(response.status(), 200);
+    response.into_body().collect().await.expect("a body");
 }
 
 /// What a handler's statements run on.
@@ -267,15 +275,22 @@ async fn per_call(call: impl AsyncFn()) -> f64 {
     start.elapsed().as_secs_f64() / f64::from(u32::try_from(CALLS).expect("few"))
 }
 
-/// Returns how many calls a second all callers make together.
-async fn per_second(call: impl AsyncFn()) -> f64 {
+/// Returns how many calls a second all callers make together, each in a task, as in a server.
+async fn per_second<F: Future<Output = ()> + Send>(
+    call: impl Fn() -> F + Clone + Send + 'static,
+) -> f64 {
     let start = Instant::now();
-    let caller = async || {
-        for _ in 0..CALLS {
-            call().await;
-        }
-    };
-    join_all((0..CALLERS).map(|_| caller())).await;
+    let callers = (0..CALLERS).map(|_| {
+        let call = call.clone();
+        tokio::spawn(async move {
+            for _ in 0..CALLS {
+                call().await;
+            }
+        })
+    });
+    for ended in join_all(callers).await {
+        ended.expect("no caller fails");
+    }
     let calls = f64::from(u32::try_from(CALLERS * CALLS).expect("few"));
     calls / start.elapsed().as_secs_f64()
 }
