@@ -6,6 +6,10 @@
 //! cargo bench --features postgres --bench postgres -- postgres://127.0.0.1/bench
 //! ```
 
+#[allow(dead_code, reason = "it has other kinds of bounds too")]
+#[path = "common/figure.rs"]
+mod figure;
+
 use std::{convert::Infallible, env, error::Error, future::Future, time::Instant};
 
 use bytes::Bytes;
@@ -15,13 +19,15 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use rand::RngExt;
 use tokio_postgres::{NoTls, types::ToSql};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 use tower_idempotency::{
-    Effects, Fingerprint, IdempotencyLayer, PgTransaction, PostgresStore, RecordName, Store,
-    UnknownOutcome,
+    Effects, Fingerprint, IdempotencyLayer, PgTransaction, PostgresStore, RecordName, ResponseBody,
+    Store, UnknownOutcome,
     store::{Claim, Claimed, OwnerToken},
 };
 use uuid::Uuid;
+
+use self::figure::Figure;
 
 #[path = "../examples/exactly_once/postgres_server.rs"]
 mod postgres_server;
@@ -31,6 +37,7 @@ const RECORD: usize = 423;
 const ROUNDS: usize = 40;
 const CALLS: usize = 50;
 const CALLERS: usize = 64;
+const TURNS: usize = 7;
 const ACCOUNTS: i32 = 10_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -47,13 +54,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         let url = given.unwrap_or_else(|| server.as_ref().expect("started").url());
         let bench = Bench::connect(&url).await?;
         bench.latency().await;
+        let bound = |ratio| Figure::at_least(ratio, 0.7);
         bench
-            .throughput("a transfer of four statements", transfer)
+            .throughput("a transfer of four statements", transfer, bound)
             .await;
-        bench.throughput("a handler of one statement", note).await;
+        bench
+            .throughput("a handler of one statement", note, Figure::unbounded)
+            .await;
         Ok(())
     })
 }
+
+/// A handler with the layer around it.
+type Layered =
+    BoxCloneService<Request<Empty<Bytes>>, Response<ResponseBody<Full<Bytes>>>, Infallible>;
 
 struct Bench {
     /// As the store's own pool, with one connection for each caller at most.
@@ -108,13 +122,13 @@ impl Bench {
         println!("claimed, one caller, medians of {ROUNDS} rounds of {CALLS}");
         println!("  SELECT 1           {:>7.1} us", select * 1e6);
         println!(
-            "  replay             {:>7.2} of it (bound: 1.4)",
-            replay / select
+            "  replay, of it      {}",
+            Figure::at_most(replay / select, 1.4)
         );
         println!("  INSERT of one row  {:>7.1} us", insert * 1e6);
         println!(
-            "  first request      {:>7.2} of it (bound: 2.5)",
-            first / insert
+            "  first, of it       {}",
+            Figure::at_most(first / insert, 2.5)
         );
     }
 
@@ -144,38 +158,39 @@ impl Bench {
     }
 
     /// Many callers: the handler in its own transaction, and in the layer's, by turns.
-    async fn throughput<H, F>(&self, name: &str, handler: H)
+    async fn throughput<H, F>(&self, name: &str, handler: H, figure: impl Fn(f64) -> Figure)
     where
         H: Fn(Connection) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let (mut own, mut with_layer) = (0.0_f64, 0.0_f64);
-        for _ in 0..5 {
-            own = own.max(per_second(async || self.in_its_own(&handler).await).await);
-            with_layer =
-                with_layer.max(per_second(async || self.in_the_layers(&handler).await).await);
+        let service = self.service(&handler);
+        let (mut owns, mut layers, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            let (pool, handler) = (self.pool.clone(), handler.clone());
+            let own = per_second(move || in_its_own(pool.clone(), handler.clone())).await;
+            let service = service.clone();
+            let with_layer = per_second(move || call(service.clone())).await;
+            owns.push(own);
+            layers.push(with_layer);
+            ratios.push(with_layer / own);
         }
-        println!("{name}, {CALLERS} callers, best of five");
-        println!("  in its own transaction {own:>7.0} a second");
+        println!("{name}, {CALLERS} callers, medians of {TURNS} turns");
         println!(
-            "  in the layer's         {with_layer:>7.0}, {:.0} %",
-            with_layer / own * 100.0
+            "  in its own transaction {:>7.0} a second",
+            median(&mut owns)
+        );
+        println!(
+            "  in the layer's         {:>7.0} a second",
+            median(&mut layers)
+        );
+        println!(
+            "  the one of the other   {:>7}",
+            figure(median(&mut ratios))
         );
     }
 
-    async fn in_its_own<H, F>(&self, handler: &H)
-    where
-        H: Fn(Connection) -> F,
-        F: Future<Output = ()>,
-    {
-        let client = self.pool.get().await.expect("a connection");
-        client.batch_execute("BEGIN").await.expect("a transaction");
-        let client = std::sync::Arc::new(client);
-        handler(Connection::Own(std::sync::Arc::clone(&client))).await;
-        client.batch_execute("COMMIT").await.expect("a commit");
-    }
-
-    async fn in_the_layers<H, F>(&self, handler: &H)
+    /// Puts the layer around the handler.
+    fn service<H, F>(&self, handler: &H) -> Layered
     where
         H: Fn(Connection) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -190,13 +205,26 @@ impl Bench {
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; 300]))))
             }
         });
-        let layer = IdempotencyLayer::new(self.transactional.clone()).layer(inner);
-        let request = Request::post("/").header("idempotency-key", Uuid::new_v4().to_string());
-        let request = request.body(Empty::<Bytes>::new()).expect("a request");
-        let response = layer.oneshot(request).await.expect("never fails");
-        assert_eq!(response.status(), 200);
-        response.into_body().collect().await.expect("a body");
+        BoxCloneService::new(IdempotencyLayer::new(self.transactional.clone()).layer(inner))
     }
+}
+
+/// Runs the handler in a transaction of its own.
+async fn in_its_own<F: Future<Output = ()>>(pool: Pool, handler: impl Fn(Connection) -> F) {
+    let client = pool.get().await.expect("a connection");
+    client.batch_execute("BEGIN").await.expect("a transaction");
+    let client = std::sync::Arc::new(client);
+    handler(Connection::Own(std::sync::Arc::clone(&client))).await;
+    client.batch_execute("COMMIT").await.expect("a commit");
+}
+
+/// Sends a request under a key of its own.
+async fn call(service: Layered) {
+    let request = Request::post("/").header("idempotency-key", Uuid::new_v4().to_string());
+    let request = request.body(Empty::<Bytes>::new()).expect("a request");
+    let response = service.oneshot(request).await.expect("never fails");
+    assert_eq!(response.status(), 200);
+    response.into_body().collect().await.expect("a body");
 }
 
 /// What a handler's statements run on.
@@ -267,15 +295,22 @@ async fn per_call(call: impl AsyncFn()) -> f64 {
     start.elapsed().as_secs_f64() / f64::from(u32::try_from(CALLS).expect("few"))
 }
 
-/// Returns how many calls a second all callers make together.
-async fn per_second(call: impl AsyncFn()) -> f64 {
+/// Returns how many calls a second all callers make together, each in a task, as in a server.
+async fn per_second<F: Future<Output = ()> + Send>(
+    call: impl Fn() -> F + Clone + Send + 'static,
+) -> f64 {
     let start = Instant::now();
-    let caller = async || {
-        for _ in 0..CALLS {
-            call().await;
-        }
-    };
-    join_all((0..CALLERS).map(|_| caller())).await;
+    let callers = (0..CALLERS).map(|_| {
+        let call = call.clone();
+        tokio::spawn(async move {
+            for _ in 0..CALLS {
+                call().await;
+            }
+        })
+    });
+    for ended in join_all(callers).await {
+        ended.expect("no caller fails");
+    }
     let calls = f64::from(u32::try_from(CALLERS * CALLS).expect("few"));
     calls / start.elapsed().as_secs_f64()
 }

@@ -39,8 +39,8 @@ impl Core {
         ];
         // A replay is worth a statement of its own: a claim that is acquired costs a commit anyway.
         let found = self.query(&self.statements.look, &params[..1]).await?;
-        if let Some(row) = found.first() {
-            return Ok(Claimed::Completed(row.bytes(0)?));
+        if let Some(Ok(record)) = found.first().map(|row| row.bytes(0)) {
+            return Ok(Claimed::Completed(record));
         }
         let mut pause = SHORTEST_PAUSE;
         for _ in 0..TRIES {

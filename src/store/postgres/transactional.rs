@@ -12,6 +12,7 @@ use super::{
     driver::Param::{Bool, Bytes as Binary, Int, Text},
     failure::FailureKind,
     open::Known,
+    row::Row,
     slot::{AnySlot, Missing},
     statements::{SAVEPOINT, UNDO},
     table::hex,
@@ -83,31 +84,27 @@ impl Core {
             Binary(fingerprint.as_bytes()),
             Bool(unknown_outcome == UnknownOutcome::Retry),
         ];
-        let begun = unfinished
+        let (began, found) = unfinished
             .session()
-            .begin(&script, &self.statements.find, &params)
+            .begin(&script, &self.statements.look, &params[..1])
             .await?;
-        let (locked, found) = (begun.0.first(), begun.1.first());
+        let locked = began.first().ok_or_else(Failure::foreign)?.bool(0)?;
         let mut acquired = Acquired::new(1, 1);
-        let standing = if !locked.ok_or_else(Failure::foreign)?.bool(0)? {
-            Some(Claimed::Held {
+        let standing = match found.first().map(|row| row.bytes(0)) {
+            _ if !locked => Some(Claimed::Held {
                 fingerprint: None,
                 left: None,
-            })
-        } else if let Some(row) = found {
-            match row.text(0)? {
-                "completed" => Some(Claimed::Completed(row.bytes(5)?)),
-                // Left behind by servers in the claimed mode.
-                "held" => Some(held(row)?),
-                "unknown" => Some(unknown(row)?),
-                _ => {
-                    acquired = Acquired::new(row.count(1)?, row.count(2)?);
-                    acquired.effect_committed = row.bool(4)?;
-                    None
-                }
+            }),
+            None => None,
+            Some(Ok(record)) => Some(Claimed::Completed(record)),
+            // Left behind by servers in the claimed mode.
+            Some(Err(_)) => {
+                let session = unfinished.session();
+                let found = session.query(&self.statements.find, &params).await?;
+                found
+                    .first()
+                    .map_or(Ok(None), |row| standing(row, &mut acquired))?
             }
-        } else {
-            None
         };
         if let Some(standing) = standing {
             unfinished.session().roll_back().await?;
@@ -245,6 +242,21 @@ impl Core {
         })
         .await
     }
+}
+
+/// Reads what else is kept under the name: something that stands in the way, or what an attempt
+/// before left to count on from.
+fn standing(row: &Row, acquired: &mut Acquired) -> Result<Option<Claimed>, Failure> {
+    Ok(Some(match row.text(0)? {
+        "completed" => Claimed::Completed(row.bytes(5)?),
+        "held" => held(row)?,
+        "unknown" => unknown(row)?,
+        _ => {
+            *acquired = Acquired::new(row.count(1)?, row.count(2)?);
+            acquired.effect_committed = row.bool(4)?;
+            return Ok(None);
+        }
+    }))
 }
 
 /// Answers a claim that was made before.

@@ -271,6 +271,34 @@ async fn a_connection_that_is_terminated_takes_all_of_the_run_with_it() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_undoes_one_of_two_and_its_retry_carries_it_out() {
+    let server = PostgresServer::start();
+    for driver in Driver::ALL {
+        let shop = Shop::open(&server, driver).await;
+        let one = tokio::spawn(shop.start("one", "lock 1 2"));
+        let other = tokio::spawn(shop.start("other", "lock 2 1"));
+        let locks = "SELECT count(*) FROM pg_locks \
+                     WHERE locktype = 'advisory' AND classid = 0 AND objid IN (1, 2)";
+        until(&server, locks, 2).await;
+        shop.gate.open();
+        let mut answers = [("one", one.await.unwrap()), ("other", other.await.unwrap())];
+        answers.sort_by_key(|(_, answer)| answer.status());
+        let statuses = answers
+            .each_ref()
+            .map(|(_, answer)| answer.status().as_u16());
+        assert_eq!(statuses, [201, 503]);
+        let [(carried_out, _), (undone, _)] = answers;
+        // The handler is not run again behind the client's back.
+        assert_eq!(shop.runs(), 2);
+        assert_eq!(shop.effects(&server, carried_out).await, 1);
+        assert_eq!(shop.effects(&server, undone).await, 0);
+        assert_eq!(shop.ask(undone, "lock 1 2").await.status, 201);
+        assert_eq!(shop.all_effects(&server).await, (2, 2));
+        is_quiet(&server).await;
+    }
+}
+
 /// Requests whose futures are dropped at every moment of their life, at the store itself too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_dropped_futures_leaves_no_transaction_open_and_no_connection_within_one() {

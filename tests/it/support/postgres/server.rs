@@ -244,7 +244,6 @@ fn make_data(binaries: &Path, data: &Path) {
         "-A",
         "trust",
         "-N",
-        "--no-instructions",
         "--locale=C",
         "-E",
         "UTF8",

@@ -177,6 +177,17 @@ async fn handle(request: &request::Parts, effects: &str, gate: Gate) -> Response
             gate.pass().await;
             response(201, format!("paid {key}"))
         }
+        "lock" => {
+            let (first, second) = argument.split_once(' ').unwrap();
+            let lock = |number| format!("SELECT pg_advisory_xact_lock({number})");
+            assert!(transaction.run(&lock(first)).await);
+            gate.pass().await;
+            if transaction.run(&lock(second)).await {
+                response(201, "has both")
+            } else {
+                response(503, "a deadlock")
+            }
+        }
         "keep-it" => {
             tokio::spawn(async move {
                 gate.pass().await;
