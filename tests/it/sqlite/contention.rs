@@ -206,7 +206,10 @@ async fn a_store_stands_in_the_queue_for_no_longer_than_it_waits() {
     assert!(free());
     let claim = fresh();
     let acquired = acquire(&transactional, &claim).await.unwrap();
-    assert!(free(), "its transaction is open, and others may wait for its end");
+    assert!(
+        free(),
+        "its transaction is open, and others may wait for its end"
+    );
     let kept = complete(&transactional, &claim, b"record").await.unwrap();
     assert_eq!(kept, Completion::Kept);
     drop(acquired);
