@@ -50,6 +50,7 @@ How:
 
 /// What the command line says.
 #[derive(Default)]
+#[allow(dead_code, reason = "some are of a store that is not built in")]
 pub(crate) struct Flags {
     pub(crate) command: Option<Command>,
     pub(crate) store: Option<String>,
