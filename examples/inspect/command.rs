@@ -26,7 +26,7 @@ pub(crate) async fn run(flags: Flags) -> Done {
         let name = flags.names.of(flags.scope.as_ref(), key);
         return say(
             &flags,
-            json!({ "record": format!("{name:x}") }),
+            &json!({ "record": format!("{name:x}") }),
             &format!("{name:x}"),
         );
     }
@@ -45,7 +45,7 @@ fn ttl(flags: &Flags) -> Duration {
     flags.ttl.unwrap_or(Repair::TTL)
 }
 
-fn say(flags: &Flags, json: serde_json::Value, text: &str) -> Done {
+fn say(flags: &Flags, json: &serde_json::Value, text: &str) -> Done {
     let mut out = io::stdout().lock();
     if flags.json {
         writeln!(out, "{json}")?;
@@ -156,7 +156,7 @@ async fn forget(flags: &Flags, store: &dyn Admin) -> Done {
     let name = named(flags, store).await?;
     let force = if flags.force { Force::Yes } else { Force::No };
     match store.forget(&name, force).await? {
-        Forgotten::Forgotten => say(flags, json!({ "forgotten": format!("{name:x}") }), "forgotten"),
+        Forgotten::Forgotten => say(flags, &json!({ "forgotten": format!("{name:x}") }), "forgotten"),
         Forgotten::Absent => Err(absent()),
         Forgotten::InFlight => Err(Failure::NotDone(
             "its owner is at work, and another request would run beside it; once you know that the owner is \
@@ -177,7 +177,7 @@ async fn resolve(flags: &Flags, store: &dyn Admin) -> Done {
     match store.repair(&repair).await? {
         Repaired::Recorded => say(
             flags,
-            json!({ "recorded": format!("{:x}", repair.name()) }),
+            &json!({ "recorded": format!("{:x}", repair.name()) }),
             "recorded: retries get this answer",
         ),
         Repaired::Absent => Err(absent()),

@@ -1,4 +1,4 @@
-use std::{ffi::OsString, fs, path::PathBuf, str::FromStr, time::Duration};
+use std::{ffi::OsString, fs, path::Path, str::FromStr, time::Duration};
 
 use lexopt::{Arg, Error, Parser};
 use tower_idempotency::{
@@ -50,6 +50,7 @@ How:
 
 /// What the command line says.
 #[derive(Default)]
+#[allow(dead_code, reason = "some are of a store that is not built in")]
 pub(crate) struct Flags {
     pub(crate) command: Option<Command>,
     pub(crate) store: Option<String>,
@@ -277,7 +278,7 @@ impl<'a> Value<'a> {
     }
 
     fn file(&self) -> Result<Vec<u8>, Error> {
-        read(self.flag, self.value.clone().into())
+        read(self.flag, self.value.as_ref())
     }
 
     fn secret(&self) -> Result<Vec<u8>, Error> {
@@ -293,7 +294,7 @@ impl<'a> Value<'a> {
         let text: String = self.parse(WHAT)?;
         let (id, path) = text.split_once(':').ok_or_else(|| self.refuse(WHAT))?;
         let id = id.parse().map_err(|_| self.refuse(WHAT))?;
-        let digits = read(self.flag, path.into())?;
+        let digits = read(self.flag, path.as_ref())?;
         let digits = std::str::from_utf8(&digits).unwrap_or_default().trim();
         // A record's name is written down in the same way.
         let key: tower_idempotency::RecordName = digits.parse().map_err(|_| self.refuse(WHAT))?;
@@ -301,6 +302,6 @@ impl<'a> Value<'a> {
     }
 }
 
-fn read(flag: &str, path: PathBuf) -> Result<Vec<u8>, Error> {
-    fs::read(&path).map_err(|error| format!("--{flag} {}: {error}", path.display()).into())
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| format!("--{flag} {}: {error}", path.display()).into())
 }

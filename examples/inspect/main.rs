@@ -1,6 +1,6 @@
 //! Looks into an idempotency store, and mends it by hand.
 //!
-//! cargo run --example inspect --features redis -- --store redis://127.0.0.1:6379 list --state lapsed
+//! cargo run --example inspect --features sqlite -- --store sqlite:payments.db list --state lapsed
 //!
 //! `--help` lists commands and flags. It ends with 0 once it is done, with 1 where the store refuses or has
 //! nothing under the name, and with 2 where a flag or the store does not work.

@@ -1,4 +1,5 @@
 use std::{
+    fmt::Write as _,
     io::{self, Write},
     time::Duration,
 };
@@ -98,8 +99,11 @@ pub(crate) fn response_json(record: &Record) -> String {
         .as_deref()
         .and_then(|body| std::str::from_utf8(body).ok());
     let hex = || {
-        let bytes = body.as_deref()?.iter();
-        Some(bytes.map(|byte| format!("{byte:02x}")).collect::<String>())
+        let mut digits = String::new();
+        for byte in body.as_deref()? {
+            let _ = write!(digits, "{byte:02x}");
+        }
+        Some(digits)
     };
     let body_hex = if text.is_none() { hex() } else { None };
     json!({

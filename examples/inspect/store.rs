@@ -46,8 +46,8 @@ const fn known() -> &'static str {
     }
 }
 
-fn unusable(message: impl ToString) -> Failure {
-    Failure::Unusable(message.to_string())
+fn unusable(message: impl Into<String>) -> Failure {
+    Failure::Unusable(message.into())
 }
 
 /// Puts a store behind the encryption that the flags ask for.
@@ -122,7 +122,8 @@ async fn redis_at(flags: &Flags, url: &str, scheme: &str) -> Opened {
         "redis+sentinel" => {
             let (hosts, master) = rest.split_once('/').unwrap_or((rest, "mymaster"));
             let kind = SentinelServerType::Master;
-            let client = SentinelClient::build(urls(hosts), master.to_owned(), None, kind);
+            let master = master.to_owned();
+            let client = SentinelClient::build(urls(hosts), master, None, kind);
             builder.connect_sentinel(client?).await
         }
         _ => builder.connect(url).await,

@@ -51,11 +51,19 @@ mod redis {
     use crate::support::redis::RedisServer;
     use tower_idempotency::RedisStore;
 
+    /// Machines under test are slow.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+    async fn connect(url: &str) -> RedisStore {
+        let builder = RedisStore::builder().deadline(PATIENCE);
+        builder.connect(url).await.unwrap()
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn the_redis_store_may_be_looked_into_and_mended_on_every_version() {
         for server in RedisServer::of_every_version() {
             let url = server.url();
-            let factory = || async { RedisStore::connect(&url).await.unwrap() };
+            let factory = || connect(&url);
             let kept = admin_conformance(factory, Capabilities::durable()).await;
             kept.unwrap_or_else(|violations| panic!("{}: {violations}", server.version()));
         }
@@ -68,7 +76,7 @@ mod redis {
 
         let server = RedisServer::start();
         let factory = || async {
-            let store = RedisStore::connect(&server.url()).await.unwrap();
+            let store = connect(&server.url()).await;
             Encrypted::new(store, KeyRing::new(1, &[1; 32]))
         };
         admin_conformance(factory, Capabilities::durable())
@@ -87,7 +95,10 @@ mod sqlite {
     async fn sqlite_stores_on_one_file_may_be_looked_into_and_mended() {
         let database = Database::new();
         let path = database.path();
-        let factory = || async { SqliteStore::open(&path).await.unwrap() };
+        let factory = || async {
+            let builder = SqliteStore::builder().deadline(std::time::Duration::from_secs(10));
+            builder.open(&path).await.unwrap()
+        };
         admin_conformance(factory, Capabilities::durable())
             .await
             .unwrap();

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tower_idempotency::{
     Admin, Effects, Fingerprint, MemoryStore, RecordName, Store, UnknownOutcome,
-    admin::{Force, List, Repair, State, count},
+    admin::{Counts, Force, List, Repair, State, count},
     store::{Claim, OwnerToken},
 };
 
@@ -137,7 +137,7 @@ async fn what_is_mended_by_hand_is_accounted_for_and_expires() {
     store.forget(claim(3).name(), Force::No).await.unwrap();
     assert_eq!((store.len(), store.bytes()), (9, 9 * (144 + record.len())));
     tokio::time::advance(LEASE * 3).await;
-    assert_eq!(count(&store).await.unwrap(), Default::default());
+    assert_eq!(count(&store).await.unwrap(), Counts::default());
     for number in 0..100 {
         acquire(&store, &claim(1000 + number)).await;
     }
