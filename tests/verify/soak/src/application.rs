@@ -15,6 +15,9 @@ use tower_idempotency::{IdempotencyContext, IdempotencyLayer, Store};
 
 use crate::{TTL, ledger::Ledger};
 
+/// What a handler says that panics on purpose.
+pub(crate) const AS_TOLD: &str = "as told";
+
 /// More than the layer keeps of an answer.
 const LARGE: usize = 64 << 10;
 
@@ -49,7 +52,7 @@ async fn answer(head: &Parts, ledger: &Ledger) -> Response {
         }
         "/large" => vec![b'x'; LARGE].into_response(),
         "/fail" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        "/panic" => panic!("as told"),
+        "/panic" => panic!("{AS_TOLD}"),
         "/break" => {
             let pieces = [Ok(Bytes::from_static(b"half")), Err("broken")];
             Body::from_stream(stream::iter(pieces)).into_response()

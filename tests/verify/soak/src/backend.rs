@@ -1,6 +1,6 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{task::block_in_place, time::sleep};
 use tower_idempotency::{MemoryStore, PostgresStore, RedisStore, SqliteStore, Store};
 
 use crate::{
@@ -83,20 +83,22 @@ impl Backend {
             Self::Redis(server) => {
                 server.kill();
                 sleep(outage).await;
-                server.restart();
+                block_in_place(|| server.restart());
             }
             Self::Sqlite(directory) => {
                 // Another program has the file for a while.
                 let database = rusqlite::Connection::open(directory.join("soak.db"));
                 let database = database.expect("a file");
-                if database.execute_batch("BEGIN IMMEDIATE").is_ok() {
-                    std::thread::sleep(outage);
-                }
+                block_in_place(|| {
+                    if database.execute_batch("BEGIN IMMEDIATE").is_ok() {
+                        std::thread::sleep(outage);
+                    }
+                });
             }
             Self::Postgres(server) if rng.bool() => {
                 server.kill();
                 sleep(outage).await;
-                server.restart();
+                block_in_place(|| server.restart());
             }
             Self::Postgres(server) => {
                 let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \

@@ -26,7 +26,7 @@ use futures_util::future::join_all;
 use lexopt::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use self::{flat::growth, sample::Sample, world::World};
+use self::{backend::Backend, flat::growth, sample::Sample, world::World};
 
 /// How long a record is kept: what is left after that is left for good.
 pub(crate) const TTL: Duration = Duration::from_secs(15);
@@ -55,12 +55,15 @@ fn main() -> Result<ExitCode, lexopt::Error> {
         names = backend::NAMES.map(ToOwned::to_owned).to_vec();
     }
     let time = Duration::from_secs_f64(minutes * 60.0);
+    silence_what_is_told();
+    let backends = names.iter().map(|name| Backend::start(name));
+    let backends = backends.collect::<Result<Vec<_>, _>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
-    Ok(match runtime.block_on(soak(&names, time, leaks)) {
+    Ok(match runtime.block_on(soak(names, backends, time, leaks)) {
         Ok(said) => {
             println!("soak: {said}");
             ExitCode::SUCCESS
@@ -72,12 +75,27 @@ fn main() -> Result<ExitCode, lexopt::Error> {
     })
 }
 
-async fn soak(names: &[String], time: Duration, leaks: bool) -> Result<String, String> {
+/// Handlers that panic because they are told to are no news.
+fn silence_what_is_told() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str() != Some(application::AS_TOLD) {
+            hook(panic);
+        }
+    }));
+}
+
+async fn soak(
+    names: Vec<String>,
+    backends: Vec<Backend>,
+    time: Duration,
+    leaks: bool,
+) -> Result<String, String> {
     let before = Sample::take(0);
-    let worlds: Vec<_> = join_all(names.iter().map(|name| World::start(name)))
-        .await
-        .into_iter()
-        .collect::<Result<_, _>>()?;
+    let mut worlds = Vec::new();
+    for (name, backend) in names.into_iter().zip(backends) {
+        worlds.push(World::start(name, backend).await?);
+    }
     let mut samples = Vec::new();
     let start = Instant::now();
     for number in 1..=SAMPLES {

@@ -31,8 +31,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start(name: &str) -> Result<Self, String> {
-        let backend = Backend::start(name)?;
+    pub(crate) async fn start(name: String, backend: Backend) -> Result<Self, String> {
         let ledger = Arc::<Ledger>::default();
         let generations = Generations::begin(backend.open().await?, Arc::clone(&ledger)).await;
         let address = generations.address.subscribe();
@@ -53,7 +52,7 @@ impl World {
             Arc::clone(&ledger),
         ));
         Ok(Self {
-            name: name.to_owned(),
+            name,
             backend,
             ledger,
             stop,
