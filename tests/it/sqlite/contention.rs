@@ -206,7 +206,10 @@ async fn a_store_stands_in_the_queue_for_no_longer_than_it_waits() {
     assert!(free());
     let claim = fresh();
     let acquired = acquire(&transactional, &claim).await.unwrap();
-    assert!(free(), "its transaction is open, and others may wait for its end");
+    assert!(
+        free(),
+        "its transaction is open, and others may wait for its end"
+    );
     let kept = complete(&transactional, &claim, b"record").await.unwrap();
     assert_eq!(kept, Completion::Kept);
     drop(acquired);
@@ -248,13 +251,15 @@ async fn a_replay_is_read_by_its_caller_unless_reading_takes_long() {
     let completed = store.complete(&long, record.into(), Effects::Keep);
     completed.await.unwrap();
 
-    let at_once = || acquire(&store, &rival(&short)).now_or_never();
+    // Another thread is that quick once or twice, but not time and again.
+    let at_once = || {
+        (0..50).all(|_| {
+            let answered = acquire(&store, &rival(&short)).now_or_never();
+            answered.is_some_and(|answered| matches!(answered, Ok(Claimed::Completed(_))))
+        })
+    };
     let start = Instant::now();
-    loop {
-        if let Some(answered) = at_once() {
-            assert_record(answered, b"record");
-            break;
-        }
+    while !at_once() {
         // One read was slow, be it for the machine's sake.
         assert!(start.elapsed() < Duration::from_secs(60), "never");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -263,7 +268,7 @@ async fn a_replay_is_read_by_its_caller_unless_reading_takes_long() {
     let answered = acquire(&store, &rival(&long)).await.unwrap();
     let took = read.elapsed();
     assert!(matches!(answered, Claimed::Completed(_)));
-    assert!(at_once().is_none(), "the last read took {took:?}");
+    assert!(!at_once(), "the last read took {took:?}");
     assert_record(acquire(&store, &rival(&short)).await, b"record");
 }
 
