@@ -331,6 +331,30 @@ async fn what_has_expired_is_removed_by_a_writer_that_is_never_idle_too() {
 }
 
 #[tokio::test]
+async fn a_commit_that_fails_takes_nothing_from_the_next() {
+    let database = Database::new();
+    let own = database.connection();
+    own.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+    let store = SqliteStore::open_with(own).await.unwrap();
+    let other = database.connection();
+    // What is wrong shows when it is committed.
+    other
+        .execute_batch(
+            "CREATE TABLE items (name TEXT PRIMARY KEY);
+             CREATE TABLE orders (item REFERENCES items DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER wrong AFTER INSERT ON tower_idempotency
+             BEGIN INSERT INTO orders VALUES ('none'); END",
+        )
+        .unwrap();
+    let claim = fresh();
+    for _ in 0..2 {
+        assert_failed(acquire(&store, &claim).await, StoreErrorKind::Unavailable);
+    }
+    other.execute_batch("DROP TRIGGER wrong").unwrap();
+    assert_acquired(acquire(&store, &claim).await, 1);
+}
+
+#[tokio::test]
 async fn a_row_that_nobody_can_have_written_is_corrupt_and_runs_nothing() {
     for damage in [
         "state = 7",
