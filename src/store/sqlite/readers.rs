@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -20,8 +20,8 @@ use crate::record_name::RecordName;
 /// Those who read: each sees what was committed when it looks, and waits neither for the writer nor
 /// for the disk that the writer waits for.
 ///
-/// The caller reads by itself while reads are fast, one caller at a time: should the disk hang, it
-/// has one thread of the runtime at most. All others have a few threads read for them.
+/// The caller reads by itself as long as that is fast, one caller at a time: should the disk hang,
+/// it has one thread of the runtime at most. All others have a few threads read for them.
 #[derive(Debug)]
 pub(super) struct Readers {
     // Closed before the threads close theirs: whoever closes the last connection has the log
@@ -29,7 +29,7 @@ pub(super) struct Readers {
     here: Mutex<Connection>,
     looks: Vec<Sender<Look>>,
     next: AtomicUsize,
-    haste: Arc<Haste>,
+    haste: Haste,
 }
 
 struct Look {
@@ -46,17 +46,15 @@ const THREADS: usize = 4;
 impl Readers {
     pub(super) fn open(file: &File) -> Result<Self, OpenError> {
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS));
-        let haste = Arc::new(Haste::new());
         let mut looks = Vec::new();
         for _ in 0..threads {
             #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
             let mut connection = file.open_reader()?;
             connection.busy_handler(Some(wait_while_busy))?;
             let (sender, receiver) = mpsc::channel();
-            let haste = Arc::clone(&haste);
             thread::Builder::new()
                 .name("idempotency-read".into())
-                .spawn(move || serve(&connection, &receiver, &haste))
+                .spawn(move || serve(&connection, &receiver))
                 .map_err(OpenError::io)?;
             looks.push(sender);
         }
@@ -66,7 +64,7 @@ impl Readers {
             here: Mutex::new(here),
             looks,
             next: AtomicUsize::new(0),
-            haste,
+            haste: Haste::new(),
         })
     }
 
@@ -98,7 +96,7 @@ impl Readers {
     }
 }
 
-fn serve(connection: &Connection, looks: &Receiver<Look>, haste: &Haste) {
+fn serve(connection: &Connection, looks: &Receiver<Look>) {
     while let Ok(first) = looks.recv() {
         let mut all = vec![first];
         all.extend(looks.try_iter().take(AT_ONCE - 1));
@@ -109,9 +107,7 @@ fn serve(connection: &Connection, looks: &Receiver<Look>, haste: &Haste) {
             let _ = connection.execute_batch("BEGIN");
         }
         for look in all {
-            let began = Instant::now();
             let seen = Row::read(connection, &look.name, clock::now());
-            haste.note(began);
             // Whoever is gone is not told.
             let _ = look.reply.send(seen);
         }

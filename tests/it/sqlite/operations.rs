@@ -94,7 +94,10 @@ async fn a_guard_hits_no_claim_but_its_own_be_it_of_the_same_fence_or_owner() {
     let last = acquired(&store, &other).await;
     assert_eq!(last.fence, 2);
     assert_eq!(commit_under(&database, &next.guard.unwrap()), 0);
-    assert_eq!(commit_under(&database, &last.guard.unwrap()), 1);
+    let guard = last.guard.unwrap();
+    assert_eq!(commit_under(&database, &guard), 1);
+    complete(&store, &other, b"record").await.unwrap();
+    assert_eq!(commit_under(&database, &guard), 0, "it has ended");
 }
 
 #[tokio::test]
