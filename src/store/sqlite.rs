@@ -93,9 +93,9 @@ use crate::{
 ///
 /// One thread writes: operations that come while it waits for the disk are committed together.
 /// Others read: a replay waits neither for a sync nor for the writer. What is in memory is read on
-/// the caller's own thread, in microseconds; a read that took longer, since it came from the disk,
-/// sends all others to threads of the store's for a hundred times as long as it took. Other
-/// processes may use the file at the same time, with stores or without; stores write in turn.
+/// the caller's own thread, in microseconds; what has to come from the disk takes a twentieth of one
+/// thread's time at most, and is then read by threads of the store's. Other processes may use the
+/// file at the same time, with stores or without; stores write in turn.
 ///
 /// Two tables, `tower_idempotency` and `tower_idempotency_schema`, are all it makes there, and
 /// beside the file an empty one, with `-queue` after its name, for the turns. The database has a

@@ -3,44 +3,55 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Whether reads take so little time, of late, that a thread of the runtime may do them.
+/// Whether callers may read on their own threads, which may be a runtime's.
 ///
 /// What is in memory is read in a few microseconds, less than it takes to wake another thread. What
-/// is on the disk may take milliseconds, in which a thread of the runtime would do nothing else.
-/// Nobody can tell beforehand, so a read that was slow is followed by a pause a hundred times as
-/// long: at most a hundredth of a thread's time goes to the disk.
+/// is on the disk may take milliseconds, in which a thread of the runtime does nothing else. Nobody
+/// can tell beforehand, so slow reads have a budget: a twentieth of the time. Where it is spent,
+/// other threads read.
 #[derive(Debug)]
 pub(super) struct Haste {
     epoch: Instant,
-    /// When the pause ends, in nanoseconds since the epoch.
-    resumes: AtomicU64,
+    /// Until when the budget is spent, in nanoseconds since the epoch.
+    spent: AtomicU64,
 }
 
-/// Waking a thread takes about as long.
+/// What takes no longer costs nothing: waking a thread takes about as long.
 const FAST: Duration = Duration::from_micros(100);
 
-const PAUSE: u32 = 100;
+/// How much time a slow read takes from the budget, for each nanosecond of its own.
+const PRICE: u64 = 20;
+
+/// How much of the budget can be saved, for a thread that was not let go on for a moment: ten
+/// milliseconds of slow reads.
+const SAVED: u64 = PRICE * 10_000_000;
 
 impl Haste {
     pub(super) fn new() -> Self {
         Self {
             epoch: Instant::now(),
-            resumes: AtomicU64::new(0),
+            spent: AtomicU64::new(0),
         }
     }
 
     pub(super) fn is_fast(&self) -> bool {
-        self.nanos(Instant::now()) >= self.resumes.load(Ordering::Relaxed)
+        self.nanos(Instant::now()) >= self.spent.load(Ordering::Relaxed)
     }
 
-    /// Takes note of a read that began then, whoever did it.
+    /// Takes note of a read that a caller did, and of when it began.
     pub(super) fn note(&self, began: Instant) {
-        let now = Instant::now();
-        let took = now.saturating_duration_since(began);
-        if took > FAST {
-            let resumes = self.nanos(now + took * PAUSE);
-            self.resumes.fetch_max(resumes, Ordering::Relaxed);
+        let took = began.elapsed();
+        if took <= FAST {
+            return;
         }
+        let (began, ended) = (self.nanos(began), self.nanos(began + took));
+        let spend = |spent: u64| {
+            let spent = spent.max(ended.saturating_sub(SAVED));
+            Some(spent.saturating_add((ended - began).saturating_mul(PRICE)))
+        };
+        let _ = self
+            .spent
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
     }
 
     fn nanos(&self, at: Instant) -> u64 {

@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -20,8 +20,8 @@ use crate::record_name::RecordName;
 /// Those who read: each sees what was committed when it looks, and waits neither for the writer nor
 /// for the disk that the writer waits for.
 ///
-/// The caller reads by itself while reads are fast, one caller at a time: should the disk hang, it
-/// has one thread of the runtime at most. All others have a few threads read for them.
+/// The caller reads by itself as long as that is fast, one caller at a time: should the disk hang,
+/// it has one thread of the runtime at most. All others have a few threads read for them.
 #[derive(Debug)]
 pub(super) struct Readers {
     // Closed before the threads close theirs: whoever closes the last connection has the log
@@ -29,7 +29,7 @@ pub(super) struct Readers {
     here: Mutex<Connection>,
     asked: Vec<Sender<Asked>>,
     next: AtomicUsize,
-    haste: Arc<Haste>,
+    haste: Haste,
 }
 
 /// What a reader is asked for.
@@ -53,17 +53,15 @@ const THREADS: usize = 4;
 impl Readers {
     pub(super) fn open(file: &File) -> Result<Self, OpenError> {
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS));
-        let haste = Arc::new(Haste::new());
         let mut asked = Vec::new();
         for _ in 0..threads {
             #[allow(unused_mut, reason = "rusqlite before 0.43 does not need it")]
             let mut connection = file.open_reader()?;
             connection.busy_handler(Some(wait_while_busy))?;
             let (sender, receiver) = mpsc::channel();
-            let haste = Arc::clone(&haste);
             thread::Builder::new()
                 .name("idempotency-read".into())
-                .spawn(move || serve(&connection, &receiver, &haste))
+                .spawn(move || serve(&connection, &receiver))
                 .map_err(OpenError::io)?;
             asked.push(sender);
         }
@@ -73,7 +71,7 @@ impl Readers {
             here: Mutex::new(here),
             asked,
             next: AtomicUsize::new(0),
-            haste,
+            haste: Haste::new(),
         })
     }
 
@@ -121,7 +119,7 @@ impl Readers {
     }
 }
 
-fn serve(connection: &Connection, asked: &Receiver<Asked>, haste: &Haste) {
+fn serve(connection: &Connection, asked: &Receiver<Asked>) {
     while let Ok(first) = asked.recv() {
         let mut all = vec![first];
         all.extend(asked.try_iter().take(AT_ONCE - 1));
@@ -134,9 +132,7 @@ fn serve(connection: &Connection, asked: &Receiver<Asked>, haste: &Haste) {
         for asked in all {
             match asked {
                 Asked::Look(look) => {
-                    let began = Instant::now();
                     let seen = Row::read(connection, &look.name, clock::now());
-                    haste.note(began);
                     // Whoever is gone is not told.
                     let _ = look.reply.send(seen);
                 }

@@ -247,26 +247,29 @@ async fn a_replay_is_read_by_its_caller_unless_reading_takes_long() {
     assert_acquired(acquire(&store, &short).await, 1);
     complete(&store, &short, b"record").await.unwrap();
     assert_acquired(acquire(&store, &long).await, 1);
-    let record = vec![7; 10_000_000];
+    let record = vec![7; 50_000_000];
     let completed = store.complete(&long, record.into(), Effects::Keep);
     completed.await.unwrap();
 
-    let at_once = || acquire(&store, &rival(&short)).now_or_never();
+    // Another thread is that quick once or twice, but not time and again.
+    let at_once = || {
+        (0..50).all(|_| {
+            let answered = acquire(&store, &rival(&short)).now_or_never();
+            answered.is_some_and(|answered| matches!(answered, Ok(Claimed::Completed(_))))
+        })
+    };
     let start = Instant::now();
-    loop {
-        if let Some(answered) = at_once() {
-            assert_record(answered, b"record");
-            break;
-        }
+    while !at_once() {
         // One read was slow, be it for the machine's sake.
         assert!(start.elapsed() < Duration::from_secs(60), "never");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let read = Instant::now();
-    let answered = acquire(&store, &rival(&long)).await.unwrap();
-    let took = read.elapsed();
-    assert!(matches!(answered, Claimed::Completed(_)));
-    assert!(at_once().is_none(), "the last read took {took:?}");
+    // This takes its caller long.
+    while acquire(&store, &rival(&long)).now_or_never().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(60), "never");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!at_once());
     assert_record(acquire(&store, &rival(&short)).await, b"record");
 }
 

@@ -192,7 +192,8 @@ async fn a_disk_that_is_full_refuses_and_loses_nothing() {
     let own = database.connection();
     own.query_row("PRAGMA max_page_count = 40", [], |_| Ok(()))
         .unwrap();
-    let store = SqliteStore::open_with(own).await.unwrap();
+    let store = SqliteStore::builder().deadline(Duration::from_secs(20));
+    let store = store.open_with(own).await.unwrap();
     let done = fresh();
     assert_acquired(acquire(&store, &done).await, 1);
     complete(&store, &done, b"record").await.unwrap();

@@ -94,7 +94,10 @@ async fn a_guard_hits_no_claim_but_its_own_be_it_of_the_same_fence_or_owner() {
     let last = acquired(&store, &other).await;
     assert_eq!(last.fence, 2);
     assert_eq!(commit_under(&database, &next.guard.unwrap()), 0);
-    assert_eq!(commit_under(&database, &last.guard.unwrap()), 1);
+    let guard = last.guard.unwrap();
+    assert_eq!(commit_under(&database, &guard), 1);
+    complete(&store, &other, b"record").await.unwrap();
+    assert_eq!(commit_under(&database, &guard), 0, "it has ended");
 }
 
 #[tokio::test]
@@ -328,6 +331,30 @@ async fn what_has_expired_is_removed_by_a_writer_that_is_never_idle_too() {
     while let Some(ended) = busy.join_next().await {
         assert!(ended.is_err_and(|error| error.is_cancelled()));
     }
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_takes_nothing_from_the_next() {
+    let database = Database::new();
+    let own = database.connection();
+    own.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+    let store = SqliteStore::open_with(own).await.unwrap();
+    let other = database.connection();
+    // What is wrong shows when it is committed.
+    other
+        .execute_batch(
+            "CREATE TABLE items (name TEXT PRIMARY KEY);
+             CREATE TABLE orders (item REFERENCES items DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER wrong AFTER INSERT ON tower_idempotency
+             BEGIN INSERT INTO orders VALUES ('none'); END",
+        )
+        .unwrap();
+    let claim = fresh();
+    for _ in 0..2 {
+        assert_failed(acquire(&store, &claim).await, StoreErrorKind::Unavailable);
+    }
+    other.execute_batch("DROP TRIGGER wrong").unwrap();
+    assert_acquired(acquire(&store, &claim).await, 1);
 }
 
 #[tokio::test]

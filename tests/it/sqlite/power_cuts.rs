@@ -1,6 +1,6 @@
 //! What is left when the machine goes down: all that was synced, and of the rest anything.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use rusqlite::Connection;
 use tower_idempotency::{
@@ -10,7 +10,7 @@ use tower_idempotency::{
 
 use super::{database::Database, wal::commit_ends};
 use crate::support::{
-    claims::{acquire, assert_acquired, assert_record, complete, fresh, rival},
+    claims::{acquire, assert_acquired, assert_record, complete, fresh, leased, rival},
     sockets::Dice,
 };
 
@@ -50,7 +50,8 @@ async fn what_was_acknowledged_is_there_after_a_power_cut_and_nothing_is_half_th
     let store = database.store().await;
     let mut acknowledged = Vec::new();
     for _ in 0..RECORDS {
-        let claim = fresh();
+        // None lapses, however long all of this takes.
+        let claim = leased(&fresh(), Duration::from_secs(3600));
         assert_acquired(acquire(&store, &claim).await, 1);
         let claimed = log_end(&database);
         complete(&store, &claim, b"record").await.unwrap();
