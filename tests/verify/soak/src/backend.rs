@@ -61,7 +61,7 @@ impl Backend {
             }
             Self::Sqlite(directory) => {
                 let database = rusqlite::Connection::open(directory.join("soak.db"));
-                let count = "SELECT count(*) FROM idempotency";
+                let count = "SELECT count(*) FROM tower_idempotency";
                 let count = database
                     .expect("a file")
                     .query_row(count, [], |row| row.get(0));
