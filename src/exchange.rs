@@ -104,7 +104,6 @@ impl<S: Store> Exchange<S> {
         R: Body<Data = Bytes>,
     {
         async move {
-            telemetry::began(self.claim.name());
             let settings = &self.shared.settings;
             let grpc = is_grpc(&parts.headers);
             let refuse = |rejection| {
@@ -234,7 +233,7 @@ impl<S: Store> Exchange<S> {
             .store
             .claim(&self.claim, fingerprint, settings.unknown_outcome)
             .await;
-        Stopwatch::since(sent).claim_answered();
+        Stopwatch::since(sent).claim_answered(self.claim.name());
         match claimed {
             Ok(Claimed::Acquired(acquired)) => {
                 // By our own clock, the lease of an answer this late may pass before it is renewed,

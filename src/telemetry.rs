@@ -2,15 +2,21 @@
 //!
 //! Without the features `metrics` and `tracing` all of this is nothing.
 
-use crate::runtime::Instant;
+use crate::{record_name::RecordName, runtime::Instant};
 
-/// Records a field of the current request's span, which nobody need look for where nobody listens.
+/// Says whether anyone may listen to spans: where nobody does, none need be looked for.
+#[cfg(feature = "tracing")]
+fn is_heard() -> bool {
+    use tracing::level_filters::LevelFilter;
+
+    LevelFilter::current() >= LevelFilter::INFO
+}
+
+/// Records a field of the current request's span.
 #[cfg(feature = "tracing")]
 macro_rules! field {
     ($name:expr, $value:expr) => {{
-        use tracing::level_filters::LevelFilter;
-
-        if LevelFilter::current() >= LevelFilter::INFO {
+        if is_heard() {
             tracing::Span::current().record($name, $value);
         }
     }};
@@ -137,14 +143,6 @@ pub(crate) fn span() -> tracing::Span {
     )
 }
 
-/// Notes which record a request is about.
-pub(crate) fn began(name: &crate::RecordName) {
-    #[cfg(feature = "tracing")]
-    field!("record", tracing::field::debug(name));
-    #[cfg(not(feature = "tracing"))]
-    let _ = name;
-}
-
 /// Notes that the handler runs.
 pub(crate) fn runs(attempt: u32) {
     field!("attempt", attempt);
@@ -192,11 +190,19 @@ impl Stopwatch {
         }
     }
 
-    /// Notes that the store answered a claim.
-    pub(crate) fn claim_answered(self) {
+    /// Notes that the store answered a claim, and of which record.
+    pub(crate) fn claim_answered(self, name: &RecordName) {
         let seconds = self.seconds();
         observe!("idempotency_store_seconds", seconds, "operation" => "claim");
-        field!("claim_ms", seconds * 1e3);
+        // Two fields for one look at which span is current: every replay pays for it.
+        #[cfg(feature = "tracing")]
+        if is_heard() {
+            let span = tracing::Span::current();
+            span.record("record", tracing::field::debug(name));
+            span.record("claim_ms", seconds * 1e3);
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = (name, seconds);
     }
 
     /// Notes that the store answered a renewal, which is outside of the request, and of its span.
