@@ -2,7 +2,8 @@
 # Looks for what the tests cannot find: tests/verify.sh [minutes], 10 by default, and what docs/verification.md
 # says of it. Prints one line a part; ends non-zero when one of them finds something, with what repeats it.
 #
-# Building comes on top of the minutes: some more of them, once. `PARTS="model seeds"` chooses parts.
+# Building comes on top of the minutes: some more of them, once. `PARTS="model seeds"` chooses parts, and there are
+# three more, which start servers: cuts, stops and soak.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,14 +27,16 @@ schedules() { "$(built schedules)" --seconds "$1"; }
 seeds() { "$(built seeds)" --seconds "$1"; }
 fuzz() { "$verify/fuzz/run.sh" "$1"; }
 mutants() { "$verify/mutants.sh" "$1"; }
-# Not among the six: it takes a server, and its time is a matter of how often, not how long.
+# Not among the six: these take servers. Cuts take as long as they do.
+cuts() { "$(built cuts)"; }
 stops() {
   local target=${CARGO_TARGET_DIR:-$verify/target}
   cargo build --release --locked --quiet --features redis --example conformance --target-dir "$target" >&2
   "$(built stops)" --times "$(($1 * 2))" "$target/release/examples/conformance"
 }
+soak() { "$(built soak)" --minutes "$(awk "BEGIN { print $1 / 60 }")" 2>"${CARGO_TARGET_DIR:-$verify/target}/soak.log"; }
 
-declare -A percent=([model]=15 [histories]=20 [schedules]=20 [seeds]=20 [fuzz]=15 [mutants]=10 [stops]=10)
+declare -A percent=([model]=10 [histories]=15 [schedules]=15 [seeds]=15 [fuzz]=35 [mutants]=10 [cuts]=100 [stops]=10 [soak]=100)
 failed=0
 for part in $parts; do
   [ -n "${percent[$part]:-}" ] || {

@@ -1,0 +1,122 @@
+//! Serves mixed load on every store, with faults, and servers that are drained and replaced, for as
+//! long as it is told; then says whether memory, tasks, descriptors or keys have grown, and whether
+//! any answer was lost.
+
+mod application;
+mod backend;
+mod client;
+mod flat;
+mod generations;
+#[path = "../../../it/support/leash.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod leash;
+mod ledger;
+#[path = "../../../it/support/postgres/server.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod postgres;
+#[path = "../../../it/support/redis.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod redis;
+mod sample;
+mod world;
+
+use std::{process::ExitCode, time::Duration};
+
+use futures_util::future::join_all;
+use lexopt::prelude::*;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use self::{flat::growth, sample::Sample, world::World};
+
+/// How long a record is kept: what is left after that is left for good.
+pub(crate) const TTL: Duration = Duration::from_secs(15);
+
+/// How many times the process is looked at.
+const SAMPLES: u32 = 40;
+
+fn main() -> Result<ExitCode, lexopt::Error> {
+    let mut minutes = 2.0_f64;
+    let mut leaks = false;
+    let mut names = Vec::new();
+    let mut args = lexopt::Parser::from_env();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("minutes") => minutes = args.value()?.parse()?,
+            // Wrong on purpose.
+            Long("leak") => leaks = true,
+            Value(name) => names.push(name.string()?),
+            _ => return Err(arg.unexpected()),
+        }
+    }
+    if !(minutes > 0.0 && minutes <= 10_000.0) {
+        return Err("--minutes: a number above 0".into());
+    }
+    if names.is_empty() {
+        names = backend::NAMES.map(ToOwned::to_owned).to_vec();
+    }
+    let time = Duration::from_secs_f64(minutes * 60.0);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    Ok(match runtime.block_on(soak(&names, time, leaks)) {
+        Ok(said) => {
+            println!("soak: {said}");
+            ExitCode::SUCCESS
+        }
+        Err(found) => {
+            println!("soak: {found}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+async fn soak(names: &[String], time: Duration, leaks: bool) -> Result<String, String> {
+    let before = Sample::take(0);
+    let worlds: Vec<_> = join_all(names.iter().map(|name| World::start(name)))
+        .await
+        .into_iter()
+        .collect::<Result<_, _>>()?;
+    let mut samples = Vec::new();
+    let start = Instant::now();
+    for number in 1..=SAMPLES {
+        sleep_until(start + time * number / SAMPLES).await;
+        let keys = join_all(worlds.iter().map(World::keys)).await;
+        let sample = Sample::take(keys.into_iter().sum());
+        eprintln!("{:>6} s: {sample:?}", start.elapsed().as_secs());
+        samples.push(sample);
+        if leaks {
+            tokio::spawn(std::future::pending::<()>());
+        }
+        if let Some(lost) = worlds.iter().find_map(World::lost) {
+            return Err(lost);
+        }
+    }
+    let mut totals = ledger::Totals::default();
+    for world in worlds {
+        totals += world.end().await?;
+    }
+    // What was aborted goes when its worker comes to it.
+    let patience = Instant::now() + Duration::from_secs(10);
+    let after = loop {
+        let after = Sample::take(0);
+        if after.tasks <= before.tasks || Instant::now() > patience {
+            break after;
+        }
+        sleep(Duration::from_millis(50)).await;
+    };
+    if after.tasks > before.tasks || after.descriptors > before.descriptors + 2 {
+        return Err(format!(
+            "something is left of it all: {after:?}, not {before:?}"
+        ));
+    }
+    if let Some(growth) = growth(&samples) {
+        return Err(growth);
+    }
+    let (first, last) = (samples[samples.len() / 4], samples[samples.len() - 1]);
+    Ok(format!(
+        "{:.0} s, {totals}; after a quarter {first}, at the end {last}; nothing lost, nothing left",
+        time.as_secs_f64()
+    ))
+}
