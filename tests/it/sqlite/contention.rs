@@ -79,30 +79,6 @@ async fn claims_that_come_together_are_committed_together() {
     );
 }
 
-#[tokio::test]
-async fn an_operation_that_nobody_waits_for_any_more_is_not_carried_out() {
-    let database = Database::new();
-    let store = SqliteStore::builder().deadline(Duration::from_millis(50));
-    let store = store.open(database.path()).await.unwrap();
-    let other = database.connection();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    for _ in 0..10 {
-        let claim = fresh();
-        assert_failed(acquire(&store, &claim).await, StoreErrorKind::Unavailable);
-        assert_failed(store.renew(&claim).await, StoreErrorKind::Unavailable);
-    }
-    other.execute_batch("COMMIT").unwrap();
-    until_ok(|| async { acquire(&store, &fresh()).await }).await;
-    let rows: i64 = database
-        .connection()
-        .query_row("SELECT count(*) FROM tower_idempotency", [], |row| {
-            row.get(0)
-        })
-        .unwrap();
-    // What was under way when its caller gave up may have been made.
-    assert!(rows <= 2, "{rows}");
-}
-
 /// Carries out one claim after another until the time is up, and returns how many transactions of
 /// others were begun, at most, while one of these waited for its own.
 async fn keep_busy(store: SqliteStore, begun: Arc<AtomicUsize>, end: Instant) -> usize {
@@ -142,7 +118,7 @@ async fn of_stores_that_are_always_busy_none_starves() {
 }
 
 #[tokio::test]
-async fn an_operation_whose_caller_has_left_is_not_carried_out_though_there_is_time() {
+async fn an_operation_that_nobody_waits_for_any_more_is_not_carried_out() {
     let database = Database::new();
     let store = SqliteStore::builder().deadline(Duration::from_secs(30));
     let store = store.open(database.path()).await.unwrap();
