@@ -15,7 +15,7 @@ use crate::{
     store::StoreError,
 };
 
-/// How many keys the server looks at for one page at most: a fraction of a millisecond.
+/// How many keys the server looks at for one page at most: it is busy for about a millisecond with that.
 const AT_ONCE: usize = 100;
 
 #[async_trait]
