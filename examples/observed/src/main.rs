@@ -1,7 +1,7 @@
 //! A payment service with a Prometheus endpoint at `/metrics`; `dashboard.json` is for Grafana, and `alerts.yml`
 //! for Prometheus.
 //!
-//! cargo run -p observed -- [ADDR] [--trouble SECONDS]
+//! `cargo run -p observed -- [ADDR] [--trouble SECONDS]`
 //!
 //! With `--trouble` it is another service, which sends itself requests and has everything happen that the dashboard
 //! shows, an outage of its store every so many seconds included.

@@ -1,6 +1,6 @@
 //! The same service described twice, by utoipa and by aide, with what the layer adds: the key's header, and the problems.
 //!
-//! cargo run -p openapi -- [ADDR]
+//! `cargo run -p openapi -- [ADDR]`
 
 mod fragment;
 #[cfg(test)]

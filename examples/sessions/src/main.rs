@@ -1,6 +1,6 @@
 //! Keys that belong to whoever is logged in, with axum-login: under whatever session the retry comes.
 //!
-//! cargo run -p sessions -- [ADDR]
+//! `cargo run -p sessions -- [ADDR]`
 
 #[cfg(test)]
 mod tests;
