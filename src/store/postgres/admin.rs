@@ -49,7 +49,8 @@ impl Admin for PostgresStore {
             .core
             .query(statement, &[Binary(name.as_bytes())])
             .await?;
-        Ok(rows.first().map(|row| row.bytes(0)).transpose()?)
+        let found = rows.first().map(|row| row.bytes_or_null(0)).transpose()?;
+        Ok(found.flatten())
     }
 
     async fn forget(&self, name: &RecordName, force: Force) -> Result<Forgotten, StoreError> {

@@ -39,7 +39,8 @@ impl Core {
         ];
         // A replay is worth a statement of its own: a claim that is acquired costs a commit anyway.
         let found = self.query(&self.statements.look, &params[..1]).await?;
-        if let Some(Ok(record)) = found.first().map(|row| row.bytes(0)) {
+        let found = found.first().map(|row| row.bytes_or_null(0)).transpose()?;
+        if let Some(record) = found.flatten() {
             return Ok(Claimed::Completed(record));
         }
         let mut pause = SHORTEST_PAUSE;

@@ -44,6 +44,14 @@ impl Row {
         }
     }
 
+    pub(super) fn bytes_or_null(&self, column: usize) -> Result<Option<Bytes>, Failure> {
+        match self.0.get(column) {
+            Some(Value::Bytes(value)) => Ok(Some(value.clone())),
+            Some(Value::Null) => Ok(None),
+            _ => Err(Failure::foreign()),
+        }
+    }
+
     pub(super) fn bytes(&self, column: usize) -> Result<Bytes, Failure> {
         match self.0.get(column) {
             Some(Value::Bytes(value)) => Ok(value.clone()),

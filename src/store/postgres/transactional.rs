@@ -90,20 +90,19 @@ impl Core {
             .await?;
         let locked = began.first().ok_or_else(Failure::foreign)?.bool(0)?;
         let mut acquired = Acquired::new(1, 1);
-        let standing = match found.first().map(|row| row.bytes(0)) {
+        let standing = match found.first().map(|row| row.bytes_or_null(0)).transpose()? {
             _ if !locked => Some(Claimed::Held {
                 fingerprint: None,
                 left: None,
             }),
             None => None,
-            Some(Ok(record)) => Some(Claimed::Completed(record)),
+            Some(Some(record)) => Some(Claimed::Completed(record)),
             // Left behind by servers in the claimed mode.
-            Some(Err(_)) => {
+            Some(None) => {
                 let session = unfinished.session();
                 let found = session.query(&self.statements.find, &params).await?;
-                found
-                    .first()
-                    .map_or(Ok(None), |row| standing(row, &mut acquired))?
+                let row = found.first();
+                row.map_or(Ok(None), |row| standing(row, &mut acquired))?
             }
         };
         if let Some(standing) = standing {

@@ -170,7 +170,8 @@ async fn a_store_in_use_cleans_up_by_itself_and_stays_small() {
         server.run(&format!("VACUUM {}", stores.table)).await;
         sizes.push(server.number(&size).await);
     }
-    let (first, last) = (sizes[1], sizes[5]);
+    // What is free at the end of the file is given back at one time and kept at another.
+    let (first, last) = (sizes[0].max(sizes[1]), sizes[5]);
     assert!(last <= first * 2, "it grows and grows: {sizes:?}");
     let left = format!("SELECT count(*) FROM {}", stores.table);
     let left = server.number(&left).await;

@@ -71,9 +71,9 @@ fn program(path: PathBuf, args: &[&str]) -> Command {
     command
 }
 
-/// Runs an example to its end.
+/// Runs an example to its end, which may take half a minute where nothing is optimised.
 pub(crate) async fn run(name: &str, args: &[&str]) -> Output {
-    let output = timeout(PATIENCE, command(name, args).output()).await;
+    let output = timeout(PATIENCE * 6, command(name, args).output()).await;
     output.expect("an end in time").unwrap()
 }
 
