@@ -31,6 +31,9 @@ use self::{backend::Backend, flat::growth, sample::Sample, world::World};
 /// How long a record is kept: what is left after that is left for good.
 pub(crate) const TTL: Duration = Duration::from_secs(15);
 
+/// Before the first look: by then stores remove as much as comes, SQLite once a minute.
+const WARM_UP: Duration = Duration::from_secs(100);
+
 /// How many times the process is looked at.
 const SAMPLES: u32 = 40;
 
@@ -97,6 +100,7 @@ async fn soak(
         worlds.push(World::start(name, backend).await?);
     }
     let mut samples = Vec::new();
+    sleep(WARM_UP).await;
     let start = Instant::now();
     for number in 1..=SAMPLES {
         sleep_until(start + time * number / SAMPLES).await;
