@@ -5,6 +5,7 @@ use http::{Uri, header, request};
 use crate::{
     body::Buffered,
     digest::{Digester, Purpose},
+    hex::Hex,
 };
 
 /// Tells two requests apart that were sent under one key.
@@ -61,10 +62,7 @@ impl PartialEq for Fingerprint {
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[REQUEST][..4]
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str("…")
+        write!(f, "{}…", Hex(&self.0[REQUEST][..4]))
     }
 }
 

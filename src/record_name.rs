@@ -2,7 +2,7 @@ use std::{error::Error, fmt, str::FromStr};
 
 use crate::{
     digest::{Digester, Purpose},
-    hex,
+    hex::{self, Hex},
     key::IdempotencyKey,
     scope::Scope,
 };
@@ -60,14 +60,13 @@ impl RecordName {
 
 impl fmt::Debug for RecordName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex::write(&self.0[..4], f)?;
-        f.write_str("…")
+        write!(f, "{}…", Hex(&self.0[..4]))
     }
 }
 
 impl fmt::LowerHex for RecordName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex::write(&self.0, f)
+        fmt::Display::fmt(&Hex(&self.0), f)
     }
 }
 

@@ -1,5 +1,7 @@
 use std::{error::Error, fmt, str::FromStr};
 
+use crate::hex::{self, Hex};
+
 /// A place in a listing: where the next page begins.
 ///
 /// What its bytes mean is for the store to say that made it. Written out, they are 64 hexadecimal
@@ -26,7 +28,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::hex::write(&self.0, f)
+        fmt::Display::fmt(&Hex(&self.0), f)
     }
 }
 
@@ -40,7 +42,7 @@ impl FromStr for Cursor {
     type Err = InvalidCursor;
 
     fn from_str(digits: &str) -> Result<Self, InvalidCursor> {
-        crate::hex::read(digits).map(Self).ok_or(InvalidCursor)
+        hex::read(digits).map(Self).ok_or(InvalidCursor)
     }
 }
 

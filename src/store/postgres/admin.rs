@@ -36,7 +36,7 @@ impl Admin for PostgresStore {
             .core
             .query(statement, &[Binary(name.as_bytes())])
             .await?;
-        let Some(row) = rows.first() else {
+        let Some(row) = rows.first().filter(|row| !has_expired(row)) else {
             return Ok(None);
         };
         Ok(Some(entry(row)?.ok_or_else(Failure::foreign)?))
@@ -154,7 +154,7 @@ impl Core {
         for row in &rows {
             match entry(row) {
                 Ok(Some(entry)) => entries.push(entry),
-                Ok(None) if row.text(1)? == "expired" => {}
+                Ok(None) if has_expired(row) => {}
                 Ok(None) | Err(_) => unreadable += 1,
             }
         }
@@ -165,6 +165,10 @@ impl Core {
         let next = next.transpose().map_err(|_| Failure::foreign())?;
         Ok(list.page(entries, unreadable, next))
     }
+}
+
+fn has_expired(row: &Row) -> bool {
+    matches!(row.text(1), Ok("expired"))
 }
 
 /// Reads a row; none, if it has expired or is in a state that this version does not know.

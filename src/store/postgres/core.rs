@@ -9,7 +9,7 @@ use super::{
     open::Open,
     row::Row,
     statements::Statements,
-    table::{Table, hex},
+    table::Table,
     waiters::Waiters,
 };
 use crate::{
@@ -84,7 +84,7 @@ impl Core {
 
     /// What a message about a key says.
     pub(super) fn message(name: &RecordName) -> String {
-        hex(name.as_bytes())
+        format!("{name:x}")
     }
 }
 

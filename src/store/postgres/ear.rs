@@ -10,7 +10,6 @@ use tokio::task::JoinHandle;
 use super::{
     core::Core,
     driver::{Listener, Param},
-    table::name_of_hex,
 };
 use crate::{
     record_name::RecordName,
@@ -194,7 +193,7 @@ impl Line {
                 self.listener = None;
                 return None;
             };
-            if let Some(name) = name_of_hex(&message) {
+            if let Ok(name) = message.parse() {
                 return Some(name);
             }
         }

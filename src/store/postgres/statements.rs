@@ -30,6 +30,14 @@ pub(super) struct Statements {
 pub(super) const SAVEPOINT: &str = "SAVEPOINT tower_idempotency";
 pub(super) const UNDO: &str = "ROLLBACK TO SAVEPOINT tower_idempotency";
 
+/// A page of entries in the order of names: $1 the last name that was told, $2 how many.
+const PAGE: &str = "WHERE kept.name > $1::bytea AND octet_length(kept.name) = 32
+ORDER BY kept.name LIMIT $2::bigint";
+
+fn entries(which: &str) -> String {
+    format!("{}{which}", include_str!("entry.sql"))
+}
+
 impl Statements {
     pub(super) fn of(table: &Table) -> Self {
         let schema = table.fill(include_str!("schema.sql"));
@@ -50,10 +58,10 @@ impl Statements {
             keep: table.fill(include_str!("keep.sql")),
             locked: table.fill(include_str!("locked.sql")),
             wake: table.fill(include_str!("wake.sql")),
-            find_entry: table.fill(include_str!("find_entry.sql")),
+            find_entry: table.fill(&entries("WHERE kept.name = $1::bytea")),
             forget: table.fill(include_str!("forget.sql")),
             repair: table.fill(include_str!("repair.sql")),
-            list: table.fill(include_str!("list.sql")),
+            list: table.fill(&entries(PAGE)),
             guard: table.fill(include_str!("guard.sql")).trim_end().into(),
         }
     }

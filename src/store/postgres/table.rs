@@ -1,7 +1,7 @@
 use sha2::{Digest, Sha256};
 
 use super::invalid_name::InvalidName;
-use crate::record_name::RecordName;
+use crate::{hex::Hex, record_name::RecordName};
 
 /// The tables of one store: what they are called, and the locks and the channel that go with them.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl Table {
 
     /// The channel on which changes are told.
     pub(super) fn channel(&self) -> String {
-        format!("idempotency_{}", hex(&self.salt[16..]))
+        format!("idempotency_{}", Hex(&self.salt[16..]))
     }
 
     fn salted(&self, start: usize, name: &RecordName) -> i64 {
@@ -77,26 +77,4 @@ impl Table {
 
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    let mut hex = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        write!(hex, "{byte:02x}").expect("a String takes all that is written");
-    }
-    hex
-}
-
-/// Reads what `hex` made of a name.
-pub(super) fn name_of_hex(hex: &str) -> Option<RecordName> {
-    let mut name = [0; RecordName::LEN];
-    if hex.len() != name.len() * 2 || !hex.is_ascii() {
-        return None;
-    }
-    for (index, byte) in name.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[index * 2..][..2], 16).ok()?;
-    }
-    Some(RecordName::from_bytes(name))
 }

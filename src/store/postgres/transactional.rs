@@ -15,13 +15,13 @@ use super::{
     row::Row,
     slot::{AnySlot, Missing},
     statements::{SAVEPOINT, UNDO},
-    table::hex,
     tracked::Tracked,
     unfinished::Unfinished,
 };
 use crate::{
     events,
     fingerprint::Fingerprint,
+    hex::Hex,
     outcome::{Effects, UnknownOutcome},
     runtime,
     store::{Acquired, Claim, Claimed, Completion, Renewal},
@@ -74,7 +74,7 @@ impl Core {
         // The lock has a statement of its own: the next one's snapshot has whatever its last owner
         // committed. It comes before the savepoint, or would go with it.
         let lock = self.table.lock(claim.name());
-        let owner = hex(claim.owner().as_bytes());
+        let owner = Hex(claim.owner().as_bytes());
         let script = format!(
             "SELECT pg_try_advisory_xact_lock({lock}), \
              set_config('tower_idempotency.owner', '{owner}', true); {SAVEPOINT}"
@@ -175,7 +175,8 @@ impl Core {
         record: &Bytes,
         effects: Effects,
     ) -> Result<(), Failure> {
-        let (owner, message) = (hex(claim.owner().as_bytes()), Self::message(claim.name()));
+        let owner = Hex(claim.owner().as_bytes()).to_string();
+        let message = Self::message(claim.name());
         let params = [
             Binary(claim.name().as_bytes()),
             Binary(claim.owner().as_bytes()),

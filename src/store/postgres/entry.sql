@@ -1,8 +1,8 @@
--- Tells an operator what is kept under a name.
--- $1 name
+-- Tells an operator what is kept. What follows says which of it.
 SELECT
     kept.name,
     CASE
+        WHEN expires_at <= clock_timestamp() THEN 'expired'
         WHEN state = 'P' AND lease_until > clock_timestamp() THEN 'in-flight'
         WHEN state = 'P' THEN 'lapsed'
         WHEN state = 'A' THEN 'abandoned'
@@ -14,4 +14,4 @@ SELECT
     greatest(ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000), 0)::bigint,
     coalesce(octet_length(record), 0)::bigint,
     EXISTS (SELECT FROM {effects} AS known WHERE known.name = kept.name AND committed)
-FROM {table} AS kept WHERE kept.name = $1::bytea AND expires_at > clock_timestamp()
+FROM {table} AS kept
