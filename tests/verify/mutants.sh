@@ -13,7 +13,8 @@ cd "$(dirname "$0")/../.."
 # What an area is called, its features, its files, and its tests.
 areas() {
   echo 'client   client     src/client/**                       client::'
-  echo 'server   tracing    src/*.rs,src/body/**                wire::,sockets::,record::'
+  echo 'server   tracing    src/*.rs,src/body/**,src/record/**  wire::,sockets::,record::'
+  echo 'admin    testing    src/admin/**                        admin::'
   echo 'memory   testing    src/store/*.rs,src/store/memory/**  store_memory::,store_conformance::'
   echo 'testing  testing    src/testing/**                      broken_stores::,store_conformance::'
   echo 'sealed   encryption src/store/encrypted/**              encryption::'
