@@ -1,6 +1,7 @@
 use std::{
+    hint,
     sync::{
-        Mutex,
+        Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -46,6 +47,9 @@ struct Look {
 
 /// How many looks share a snapshot at most.
 const AT_ONCE: usize = 64;
+
+/// How often a caller asks for the connection: as long as it takes to have a thread read.
+const TRIES: usize = 200;
 
 /// How many threads there are at most: each look takes microseconds.
 const THREADS: usize = 4;
@@ -103,12 +107,23 @@ impl Readers {
         self.asked[thread].send(asked).map_err(|_| Failure::Gone)
     }
 
+    /// Takes the connection for callers, which who else has it mostly gives back in microseconds.
+    fn take_here(&self) -> Option<MutexGuard<'_, Connection>> {
+        for _ in 0..TRIES {
+            if let Ok(connection) = self.here.try_lock() {
+                return Some(connection);
+            }
+            hint::spin_loop();
+        }
+        None
+    }
+
     /// Reads on the caller's own thread, unless it might have to wait.
     fn look_here(&self, name: &RecordName) -> Option<Result<Option<Row>, Failure>> {
         if !self.haste.is_fast() {
             return None;
         }
-        let connection = self.here.try_lock().ok()?;
+        let connection = self.take_here()?;
         let began = Instant::now();
         let seen = Row::read(&connection, name, clock::now());
         self.haste.note(began);
