@@ -119,6 +119,18 @@ fn a_second_start_within_the_lease_of_one_that_died_or_was_stopped_is_found() {
 }
 
 #[test]
+fn a_second_start_beside_one_that_began_after_its_lease_is_counted_apart() {
+    let mut evidence = evidence(&[run(0, 1, 10_000, 10_700), run(0, 2, 10_010, 10_710)]);
+    assert!(matches!(found(&evidence), Violation::RanAgain(..)));
+    // Its process had stood still, and so perhaps between its claim and its start.
+    evidence.processes[0].stops.push(8000..9990);
+    nothing_found(&evidence);
+    assert_eq!(evidence.judge().late, 1);
+    evidence.processes[0].stops[0] = 5000..7900;
+    assert!(matches!(found(&evidence), Violation::RanAgain(..)));
+}
+
+#[test]
 fn one_fence_of_two_runs_that_could_overlap_is_found() {
     let mut evidence = evidence(&[run(0, 1, 10_000, 13_000), run(1, 1, 12_500, 12_600)]);
     evidence.processes[0].stops.push(10_100..12_400);
@@ -178,6 +190,22 @@ fn two_answers_of_one_key_are_found() {
     evidence.outages.push(10_010..10_500);
     nothing_found(&evidence);
     assert_eq!(evidence.judge().unsaved, 1);
+}
+
+#[test]
+fn an_answer_shown_while_the_store_was_away_for_longer_than_a_lease_is_counted_apart() {
+    let mut evidence = evidence(&[run(0, 1, 10_000, 10_020), run(1, 2, 12_100, 12_110)]);
+    evidence.keys = vec![saw(0, &[shown("a", 1), shown("a", 2)])];
+    evidence.outages.push(10_010..12_000);
+    nothing_found(&evidence);
+    assert_eq!(evidence.judge().unsaved, 1);
+    // Not one that was given when the store was back, nor long before it was gone.
+    evidence.runs[0].end = Some(12_050);
+    assert!(matches!(found(&evidence), Violation::TwoAnswers(..)));
+    // Nor where the other run began while the lease lasted, or when the answer had been saved.
+    evidence.runs[0].end = Some(10_020);
+    evidence.runs[1].start = 14_100;
+    assert!(matches!(found(&evidence), Violation::TwoAnswers(..)));
 }
 
 #[test]

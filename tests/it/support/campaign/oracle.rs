@@ -51,13 +51,15 @@ impl Evidence {
         {
             verdict.violations.push(both(Violation::SharedFence));
         } else if second.fence < first.fence {
-            if late_comer.was_stopped(BEGINNING, second.start) || self.stalled(second.start) {
+            if self.began_late(second) {
                 verdict.late += 1;
             } else {
                 verdict.violations.push(both(Violation::OutdatedFence));
             }
         } else if second.fence == first.fence && !self.claims_die {
             verdict.violations.push(both(Violation::OutdatedFence));
+        } else if self.began_late(first) {
+            verdict.late += 1;
         } else {
             match self.cut_off(first) {
                 None => verdict.violations.push(both(Violation::RanAgain)),
@@ -117,10 +119,12 @@ impl Evidence {
         end.is_none_or(|end| second.start < end)
     }
 
-    /// Returns whether the machine had no time for anybody shortly before a moment.
-    fn stalled(&self, moment: u64) -> bool {
+    /// Returns whether a run may have begun when its lease was over: whoever ran it, or the whole
+    /// machine, had stood still, perhaps between the claim and the start.
+    fn began_late(&self, run: &Run) -> bool {
         let mut stalls = self.stalls.iter();
-        stalls.any(|stall| stall.start <= moment && stall.end + BEGINNING >= moment)
+        self.process(run).was_stopped(BEGINNING, run.start)
+            || stalls.any(|stall| stall.start <= run.start && stall.end + BEGINNING >= run.start)
     }
 
     fn process(&self, run: &Run) -> &Process {
@@ -176,13 +180,29 @@ impl Evidence {
                 of(later).any(|two| of(earlier).any(|one| self.was_forgotten(one, two.start)));
             if lost {
                 verdict.lost += 1;
-            } else if of(earlier).any(|one| self.may_be_unsaved(one)) {
+            } else if of(earlier).any(|one| {
+                self.may_be_unsaved(one) || of(later).any(|two| self.outlasted_by_outage(one, two))
+            }) {
                 verdict.unsaved += 1;
             } else {
                 let two = Violation::TwoAnswers(key.number, earlier.clone(), later.clone());
                 verdict.violations.push(two);
             }
         }
+    }
+
+    /// Returns whether an answer was given while the store was away, and the lease was over before
+    /// it was back: another run may have been the first there.
+    fn outlasted_by_outage(&self, one: &Run, two: &Run) -> bool {
+        let Some(end) = one.end else {
+            return false;
+        };
+        self.outages.iter().any(|outage| {
+            let lapsed_by = outage.start.max(one.start) + self.lease / 2;
+            outage.start <= end + SAVING
+                && outage.end >= end
+                && (lapsed_by..outage.end + SAVING).contains(&two.start)
+        })
     }
 
     /// Judges a key whose outcome nobody knew any more.

@@ -83,6 +83,18 @@ impl Campaign {
             println!("violation: {violation:?}");
         }
         let broken = verdict.violations.len();
+        if broken > 0 {
+            let violations = format!("{:?}", verdict.violations);
+            for run in &evidence.runs {
+                if violations.contains(&run.key) {
+                    println!("{run:?} in {:?}", evidence.processes[run.process]);
+                }
+            }
+            println!(
+                "outages: {:?}; stalls: {:?}",
+                evidence.outages, evidence.stalls
+            );
+        }
         assert_eq!(broken, 0, "promises that were not kept are printed above");
     }
 
