@@ -133,7 +133,7 @@ async fn replay_micros(variant: &Arc<Variant>, callers: usize) -> f64 {
 
 /// Claims among few records and among many.
 async fn records(directory: &Path) {
-    println!("claims of {CALLERS} callers, p99 in milliseconds (median of {ROUNDS})");
+    println!("claims, p99 in milliseconds (median of {ROUNDS})");
     let mut stores = Vec::new();
     for count in [1000, MANY] {
         let path = directory.join(format!("records-{count}.db"));
@@ -141,18 +141,21 @@ async fn records(directory: &Path) {
         fill(&path, count);
         stores.push(SqliteStore::open(&path).await.expect("a store"));
     }
-    let (mut fews, mut manys, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let few = quantile(claim_times(&stores[0]).await, 0.99);
-        let many = quantile(claim_times(&stores[1]).await, 0.99);
-        fews.push(few);
-        manys.push(many);
-        ratios.push(many / few);
+    for callers in [1, CALLERS] {
+        let (mut fews, mut manys, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let few = quantile(claim_times(&stores[0], callers).await, 0.99);
+            let many = quantile(claim_times(&stores[1], callers).await, 0.99);
+            fews.push(few);
+            manys.push(many);
+            ratios.push(many / few);
+        }
+        println!("  {callers} callers");
+        println!("    {:>7} records {:>8.2}", 1000, median(&mut fews));
+        println!("    {MANY:>7} records {:>8.2}", median(&mut manys));
+        let ratio = Figure::at_most(median(&mut ratios), 2.0);
+        println!("    ratio           {ratio:>8.2}");
     }
-    println!("  {:>8} records  {:>8.2}", 1000, median(&mut fews));
-    println!("  {MANY:>8} records  {:>8.2}", median(&mut manys));
-    let ratio = Figure::at_most(median(&mut ratios), 2.0);
-    println!("  ratio             {ratio:>8.2}");
 }
 
 #[allow(
@@ -166,12 +169,12 @@ fn quantile(mut values: Vec<f64>, part: f64) -> f64 {
     values[((values.len() - 1) as f64 * part) as usize]
 }
 
-async fn claim_times(store: &SqliteStore) -> Vec<f64> {
-    let mut callers = JoinSet::new();
+async fn claim_times(store: &SqliteStore, callers: usize) -> Vec<f64> {
+    let mut all = JoinSet::new();
     let start = Instant::now();
-    for _ in 0..CALLERS {
+    for _ in 0..callers {
         let store = store.clone();
-        callers.spawn(async move {
+        all.spawn(async move {
             let mut times = Vec::new();
             while start.elapsed() < TIME {
                 let (of, sent) = (fresh(), Instant::now());
@@ -183,7 +186,7 @@ async fn claim_times(store: &SqliteStore) -> Vec<f64> {
             times
         });
     }
-    callers.join_all().await.concat()
+    all.join_all().await.concat()
 }
 
 /// Puts records of as many names into a file.

@@ -92,8 +92,9 @@ else
 fi
 
 if [ "${1-}" = long ]; then
-  exec cargo test --all-features --locked --test it -- --ignored --nocapture --test-threads 1
+  exec cargo test --workspace --all-features --locked --test it -- --ignored --nocapture --test-threads 1
 fi
+# Always the whole workspace, so that all share one build of what they depend on.
 cargo test --workspace --all-features --locked --lib --bins --examples --tests
 cargo test --workspace --all-features --locked --doc
 # With the default features: what observes requests allocates too.
@@ -107,9 +108,9 @@ redis=$!
 trap 'kill $redis ${postgres-}; wait || true; rm -rf "$scratch"' EXIT
 for _ in $(seq 100); do [ -S "$scratch/socket" ] && break || sleep 0.1; done
 echo 'the wire tests on Redis'
-WIRE_STORE=unix://$scratch/socket cargo test --all-features --locked --test it wire::
+WIRE_STORE=unix://$scratch/socket cargo test --workspace --all-features --locked --test it wire::
 echo 'the wire tests on SQLite'
-WIRE_STORE=sqlite:$scratch cargo test --all-features --locked --test it wire::
+WIRE_STORE=sqlite:$scratch cargo test --workspace --all-features --locked --test it wire::
 echo 'the wire tests on PostgreSQL'
 if [ "$(id -u)" = 0 ]; then
   chmod a+rx "$scratch"
@@ -126,7 +127,7 @@ $unprivileged "$pg/postgres" -D "$scratch/pg" -h 127.0.0.1 -p "$port" -k "$scrat
   -c fsync=off -c max_connections=500 2>"$scratch/pg.log" &
 postgres=$!
 for _ in $(seq 100); do "$pg/pg_isready" -q -h 127.0.0.1 -p "$port" && break || sleep 0.1; done
-WIRE_STORE=postgres://postgres@127.0.0.1:$port/postgres cargo test --all-features --locked --test it wire::
+WIRE_STORE=postgres://postgres@127.0.0.1:$port/postgres cargo test --workspace --all-features --locked --test it wire::
 
 # A share of what tests/verify.sh does at length.
 tests/verify/quick.sh

@@ -16,11 +16,11 @@ use tokio::{
 
 use super::sockets::{Client, PATIENCE, Version};
 
-/// Returns where the examples are, once they are built: cargo does not build them for one test
-/// binary, nor tell it where they are.
-fn examples() -> &'static Path {
-    static EXAMPLES: OnceLock<PathBuf> = OnceLock::new();
-    EXAMPLES.get_or_init(|| {
+/// Returns where programs are, once they are built: cargo does not build them for one test binary,
+/// nor tell it where they are. All at once, so that they share what they depend on.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
         let test = env::current_exe().unwrap();
         let profile_dir = test.ancestors().nth(2).expect("TARGET/PROFILE/deps/test");
         let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
@@ -31,6 +31,8 @@ fn examples() -> &'static Path {
         let built = process::Command::new(env!("CARGO"))
             .args([
                 "build",
+                "--workspace",
+                "--bins",
                 "--examples",
                 "--all-features",
                 "--profile",
@@ -44,23 +46,15 @@ fn examples() -> &'static Path {
             .expect("cargo runs");
         assert!(
             built.status.success(),
-            "`cargo build --examples --all-features` failed:\n{}",
+            "`cargo build --workspace --bins --examples --all-features` failed:\n{}",
             String::from_utf8_lossy(&built.stderr)
         );
-        profile_dir.join("examples")
+        profile_dir.to_owned()
     })
 }
 
 fn command(name: &str, args: &[&str]) -> Command {
-    program(examples().join(name), args)
-}
-
-/// Returns the directory that cargo builds in.
-#[cfg(all(unix, feature = "postgres"))]
-fn target() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let target = test.ancestors().nth(3).expect("TARGET/PROFILE/deps/test");
-    target.to_owned()
+    program(built().join("examples").join(name), args)
 }
 
 fn program(path: PathBuf, args: &[&str]) -> Command {
@@ -95,16 +89,7 @@ impl Serving {
     /// Starts an example that is a package of its own.
     #[cfg(all(unix, feature = "postgres"))]
     pub(crate) async fn start_package(name: &str, args: &[&str]) -> Self {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--package", name, "--manifest-path"])
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-            .arg("--target-dir")
-            .arg(target())
-            .output()
-            .await
-            .unwrap();
-        assert!(built.status.success(), "{built:?}");
-        Self::spawn(program(target().join("debug").join(name), args), name).await
+        Self::spawn(program(built().join(name), args), name).await
     }
 
     async fn spawn(mut command: Command, name: &str) -> Self {

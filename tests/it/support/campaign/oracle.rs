@@ -58,15 +58,12 @@ impl Evidence {
             }
         } else if second.fence == first.fence && !self.claims_die {
             verdict.violations.push(both(Violation::OutdatedFence));
-        } else if self.began_late(first) {
-            verdict.late += 1;
         } else {
             match self.cut_off(first) {
+                Some(cut) if second.start >= self.alive_until(first, cut) => verdict.repeated += 1,
+                _ if self.began_late(first) => verdict.late += 1,
+                Some(_) => verdict.violations.push(both(Violation::LeaseAlive)),
                 None => verdict.violations.push(both(Violation::RanAgain)),
-                Some(cut) if second.start < self.alive_until(first, cut) => {
-                    verdict.violations.push(both(Violation::LeaseAlive));
-                }
-                Some(_) => verdict.repeated += 1,
             }
         }
     }
