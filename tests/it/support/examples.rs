@@ -28,16 +28,16 @@ fn built() -> &'static Path {
             Some(profile) => profile,
             None => panic!("{} is in no profile's directory", test.display()),
         };
-        let mut build = process::Command::new(env!("CARGO"));
+        let mut cargo = process::Command::new(env!("CARGO"));
         // What cargo tells a test of its package makes build scripts run again that look at that.
         let told = env::vars_os().map(|(name, _)| name).filter(|name| {
             let name = name.to_string_lossy();
             name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")
         });
         for name in told {
-            build.env_remove(name);
+            cargo.env_remove(name);
         }
-        let built = build
+        let built = cargo
             .args([
                 "build",
                 "--workspace",
