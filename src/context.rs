@@ -117,8 +117,9 @@ impl IdempotencyContext {
 
     /// Derives a key for a call further down, the same for every attempt at this request.
     ///
-    /// The key is a UUID of version 8 (RFC 9562), a digest of the scope, the client's key and
-    /// `call`; it tells nothing of them. Two calls need two names.
+    /// The key is a UUID of version 8 (RFC 9562), a digest of the namespace, the scope, the client's
+    /// key and `call`, under the layer's secret where there is one; it tells nothing of them. Two
+    /// calls need two names.
     #[must_use]
     pub fn downstream_key(&self, call: &str) -> String {
         let mut digest = Digester::Plain.start(Purpose::DownstreamKey);

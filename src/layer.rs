@@ -41,8 +41,8 @@ use crate::{
 ///
 /// Unless told otherwise, the layer takes the request's credentials (`Authorization`, `Cookie`,
 /// `X-Api-Key`, `Api-Key`, `X-Auth-Token`) for the caller: the same key with other credentials is
-/// refused. Where tokens rotate between attempts, say who the caller is with
-/// [`scope`](Self::scope).
+/// refused. Requests with none of them count as one caller. Where tokens rotate between attempts,
+/// or callers are known by something else, say who the caller is with [`scope`](Self::scope).
 ///
 /// # Where to put it
 ///
@@ -106,7 +106,7 @@ impl<S: Store> IdempotencyLayer<S> {
     ///
     /// let layer = IdempotencyLayer::new(MemoryStore::new()).scope(|parts| {
     ///     let user = parts.extensions.get::<User>()?;
-    ///     Some(Scope::new(&user.tenant).and(user.id.to_be_bytes()))
+    ///     Some(Scope::new(&user.tenant).and(user.id.to_string()))
     /// });
     /// ```
     #[must_use]
@@ -227,8 +227,8 @@ impl<S: Store> IdempotencyLayer<S> {
         self.set(|settings| settings.wait = max.min(Claim::MAX_TTL))
     }
 
-    /// Lets so many requests wait at once; one more is refused with 409 `in-flight`.
-    /// Default: 10,000.
+    /// Lets so many requests wait at once; one more is refused with 409 `in-flight`. Each holds its
+    /// body in memory. Default: 10,000.
     #[must_use]
     pub fn max_waiting(self, max: usize) -> Self {
         self.set(|settings| settings.max_waiting = max).bound()
@@ -238,7 +238,8 @@ impl<S: Store> IdempotencyLayer<S> {
     /// Default: 1,024. Zero is taken for one.
     ///
     /// Each may hold a request and a response of the greatest size in memory, and the record of the
-    /// response.
+    /// response. Requests whose bodies are still being read are not counted: bound connections
+    /// further out.
     #[must_use]
     pub fn max_in_flight(self, max: usize) -> Self {
         self.set(|settings| settings.max_in_flight = max).bound()
@@ -254,7 +255,7 @@ impl<S: Store> IdempotencyLayer<S> {
     /// Records a response with a longer body without it. Default: 1 MiB (1,048,576 bytes).
     ///
     /// The first client gets such a response whole, a retry its status and headers, marked
-    /// `Idempotency-Replay: omitted`.
+    /// `Idempotency-Replay: omitted`; of a gRPC call, status 9 with the code `not-replayable`.
     #[must_use]
     pub fn max_response_bytes(self, max: usize) -> Self {
         self.set(|settings| settings.max_response_bytes = max)

@@ -24,7 +24,7 @@ use crate::key::InvalidKey;
 /// | `superseded` | 409 | 14 | 1 s | this run lost the key, and another took over |
 /// | `outcome-unknown` | 409 | 9 | | an earlier attempt may or may not have done the work |
 /// | `effect-committed` | 409 | 9 | | an earlier attempt did the work, and its answer is lost |
-/// | `not-replayable` | 409 | 9 | | the first answer was an upgrade |
+/// | `not-replayable` | 409 | 9 | | the first answer was an upgrade, or a gRPC answer too long to record |
 /// | `store-unavailable` | 503 | 14 | 1 s | the store failed |
 /// | `overloaded` | 503 | 14 | 1 s | too many keyed requests are in flight |
 /// | `draining` | 503 | 14 | 1 s | the server is shutting down |
@@ -54,7 +54,8 @@ pub enum Rejection {
     /// An earlier attempt committed its effect under its [`Guard`](crate::Guard), and ended before its answer was
     /// recorded; runs are not repeated.
     EffectCommitted,
-    /// The first answer was an upgrade of the connection, which cannot be given again.
+    /// The first answer was an upgrade of the connection, or a gRPC answer that was too long to
+    /// record: it cannot be given again.
     NotReplayable,
     /// The store failed.
     StoreUnavailable,

@@ -48,7 +48,7 @@ fn app() -> Router {
             let session = parts.extensions.get::<AuthSession<Users>>()?;
             // Nobody logged in: 403, rather than a key space that all strangers share.
             let user = session.user.as_ref()?;
-            Some(Scope::new(user.number.to_be_bytes()))
+            Some(Scope::new(user.number.to_string()))
         });
     // This example speaks plain HTTP, over which no client returns secure cookies.
     let sessions = SessionManagerLayer::new(Sessions::default()).with_secure(false);

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tower_idempotency::{RedisStore, Store, store::Renewal};
+use tower_idempotency::{
+    RecordName, RedisStore, Store,
+    store::{Claim, OwnerToken, Renewal},
+};
 
 use super::claims::{
     acquire, assert_acquired, assert_record, complete, documented, fresh, leased, rival,
@@ -93,6 +96,30 @@ async fn the_documented_user_can_use_a_cluster() {
     let urls: Vec<_> = nodes.iter().map(|node| user(node, &rules)).collect();
     let store = RedisStore::builder().connect_cluster(urls).await.unwrap();
     claims_and_records(&store, &nodes).await;
+
+    // While a key's slot moves, its node sends those who ask for what is not there to the next.
+    let name = RecordName::from_bytes([b'a'; RecordName::LEN]);
+    let (lease, ttl) = (Duration::from_secs(10), Duration::from_secs(60));
+    let claim = Claim::new(name, OwnerToken::random(), lease, ttl);
+    assert_acquired(acquire(&store, &claim).await, 1);
+    let keys = |node: &RedisServer| {
+        let keys = node.lines(&["KEYS", "*"]).into_iter();
+        keys.filter(|key| key.ends_with("aaa")).collect::<Vec<_>>()
+    };
+    let from = nodes.iter().position(|node| keys(node).len() == 1).unwrap();
+    let key = keys(&nodes[from]).remove(0);
+    store.release(&claim).await.unwrap();
+    let (from, to) = (&nodes[from], &nodes[(from + 1) % 3]);
+    let slot = from.lines(&["CLUSTER", "KEYSLOT", &key]).remove(0);
+    let slot = slot.trim_start_matches(':');
+    let id = |node: &RedisServer| node.lines(&["CLUSTER", "MYID"]).remove(0);
+    to.command(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &id(from)]);
+    from.command(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &id(to)]);
+    assert_acquired(acquire(&store, &claim).await, 1);
+    assert_eq!((keys(from), keys(to)), (vec![], vec![key]));
+    for node in &nodes {
+        assert_eq!(node.lines(&["ACL", "LOG"]), [""; 0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
