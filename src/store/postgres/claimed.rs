@@ -13,6 +13,7 @@ use super::{
 use crate::{
     fingerprint::Fingerprint,
     guard::Guard,
+    hex::Hex,
     outcome::UnknownOutcome,
     runtime,
     store::{Acquired, Claim, Claimed, Completion, Renewal},
@@ -24,6 +25,16 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 impl Core {
     pub(super) async fn claim(
+        &self,
+        claim: &Claim,
+        fingerprint: &Fingerprint,
+        unknown_outcome: UnknownOutcome,
+    ) -> Result<Claimed, Failure> {
+        self.within_deadline(self.try_claim(claim, fingerprint, unknown_outcome))
+            .await
+    }
+
+    async fn try_claim(
         &self,
         claim: &Claim,
         fingerprint: &Fingerprint,
@@ -125,15 +136,21 @@ impl Core {
         .await
     }
 
+    /// Releases in two statements of one transaction: what the first waits for, the second sees.
     pub(super) async fn release(&self, claim: &Claim) -> Result<(), Failure> {
-        self.end(&self.statements.release, claim).await
+        let bytes = |bytes| format!("decode('{}', 'hex')", Hex(bytes));
+        let script = include_str!("release.sql")
+            .replace("{name}", &bytes(claim.name().as_bytes()))
+            .replace("{owner}", &bytes(claim.owner().as_bytes()))
+            .replace("{lock}", &self.table.waiters_lock(claim.name()).to_string())
+            .replace("{channel}", &format!("'{}'", self.channel))
+            .replace("{message}", &format!("'{}'", Self::message(claim.name())));
+        self.repeat_script(&self.table.fill(&script)).await?;
+        self.waiters.wake(claim.name());
+        Ok(())
     }
 
     pub(super) async fn abandon(&self, claim: &Claim) -> Result<(), Failure> {
-        self.end(&self.statements.abandon, claim).await
-    }
-
-    async fn end(&self, statement: &str, claim: &Claim) -> Result<(), Failure> {
         let message = Self::message(claim.name());
         let params = [
             Binary(claim.name().as_bytes()),
@@ -142,7 +159,7 @@ impl Core {
             Text(&self.channel),
             Text(&message),
         ];
-        self.query(statement, &params).await?;
+        self.query(&self.statements.abandon, &params).await?;
         self.waiters.wake(claim.name());
         Ok(())
     }

@@ -64,6 +64,22 @@ impl Core {
         answer
     }
 
+    /// Runs a script by itself, within the deadline, and as often as a statement: all of it, or
+    /// nothing.
+    pub(super) async fn repeat_script(&self, script: &str) -> Result<(), Failure> {
+        self.within_deadline(async {
+            let mut tries = TRIES;
+            loop {
+                tries -= 1;
+                match self.script(script).await {
+                    Err(failure) if failure.may_be_repeated() && tries > 0 => {}
+                    answer => return answer,
+                }
+            }
+        })
+        .await
+    }
+
     /// Runs a script by itself: all of it, or nothing.
     pub(super) async fn script(&self, script: &str) -> Result<(), Failure> {
         let mut session = self.driver.session().await?;

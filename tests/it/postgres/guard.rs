@@ -137,6 +137,29 @@ async fn a_release_forgets_no_effect() {
 }
 
 #[tokio::test]
+async fn a_release_that_waited_for_an_effect_does_not_forget_it() {
+    let (store, _, client) = scene().await;
+    for committed in [true, false] {
+        let claim = fresh();
+        let first = acquired(&store, &claim).await;
+        client.batch_execute("BEGIN").await.unwrap();
+        assert_eq!(run(&client, first.guard.as_ref().unwrap()).await, 1);
+        let releasing = tokio::spawn({
+            let (store, claim) = (store.clone(), claim);
+            async move { store.release(&claim).await }
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!releasing.is_finished(), "the transaction has the key");
+        let end = if committed { "COMMIT" } else { "ROLLBACK" };
+        client.batch_execute(end).await.unwrap();
+        releasing.await.unwrap().unwrap();
+        let second = acquired(&store, &rival(&claim)).await;
+        let expected = if committed { (2, true) } else { (1, false) };
+        assert_eq!((second.fence, second.effect_committed), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_expired_has_no_effect_any_more() {
     let (store, _, client) = scene().await;
     let claim = fresh();
