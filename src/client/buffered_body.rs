@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -105,6 +105,12 @@ impl<B: Body> Body for BufferedBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
+            // Not exact while trailers wait: hyper would announce the length, and HTTP/1 has no
+            // trailers after a body of known length.
+            State::Whole {
+                data,
+                trailers: Some(_),
+            } => longer(&SizeHint::default(), length(data)),
             State::Whole { data, .. } => SizeHint::with_exact(length(data)),
             State::Partial { ahead, rest, .. } => longer(&rest.size_hint(), length(ahead)),
         }
@@ -130,7 +136,10 @@ impl<B: Body> Unpin for BufferedBody<B> {}
 pub(super) struct Fill<B> {
     limit: usize,
     length: usize,
-    read: Vec<Bytes>,
+    /// One frame, the usual case, is passed on as it is.
+    only: Bytes,
+    /// Several are put together, or a body sent byte by byte would take many times its length.
+    several: BytesMut,
     trailers: Option<HeaderMap>,
     body: Option<Pin<Box<B>>>,
 }
@@ -140,7 +149,8 @@ impl<B: Body> Fill<B> {
         Self {
             limit,
             length: 0,
-            read: Vec::new(),
+            only: Bytes::new(),
+            several: BytesMut::new(),
             trailers: None,
             body: Some(Box::pin(body)),
         }
@@ -164,10 +174,7 @@ impl<B: Body> Fill<B> {
                 Some(Err(error)) => break Some(error),
                 Some(Ok(frame)) => match whole_bytes(frame).into_data() {
                     Ok(data) if data.is_empty() => {}
-                    Ok(data) => {
-                        self.length += data.len();
-                        self.read.push(data);
-                    }
+                    Ok(data) => self.push(data),
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
             }
@@ -179,16 +186,18 @@ impl<B: Body> Fill<B> {
         }))
     }
 
-    /// One frame, the usual case, is passed on as it is.
+    fn push(&mut self, data: Bytes) {
+        if self.length == 0 {
+            self.only = data.clone();
+        } else {
+            self.several.extend_from_slice(&mem::take(&mut self.only));
+            self.several.extend_from_slice(&data);
+        }
+        self.length += data.len();
+    }
+
     fn take_read(&mut self) -> Bytes {
-        if self.read.len() == 1 {
-            return self.read.remove(0);
-        }
-        let mut data = BytesMut::with_capacity(self.length);
-        for part in self.read.drain(..) {
-            data.extend_from_slice(&part);
-        }
-        data.freeze()
+        take(&mut self.only).unwrap_or_else(|| self.several.split().freeze())
     }
 }
 
@@ -207,7 +216,7 @@ fn whole_bytes<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
 }
 
 fn take(data: &mut Bytes) -> Option<Bytes> {
-    (!data.is_empty()).then(|| std::mem::take(data))
+    (!data.is_empty()).then(|| mem::take(data))
 }
 
 fn length(data: &Bytes) -> u64 {

@@ -213,7 +213,9 @@ async fn a_buffered_body_keeps_its_trailers_on_every_attempt() {
         let mut script = script.clone();
         let trailers = trailers.clone();
         async move {
-            assert_eq!(request.body().size_hint().exact(), Some(5));
+            // HTTP/1 has no trailers after a body of known length.
+            let hint = request.body().size_hint();
+            assert_eq!((hint.lower(), hint.upper()), (5, None));
             let (head, mut body) = request.into_parts();
             let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
             assert!(!body.is_end_stream(), "the trailers wait");
