@@ -199,6 +199,8 @@ impl<S: Store> Exchange<S> {
             // Listening begins before the claim, so that no change after it is missed.
             let changed = self.shared.store.changed(self.claim.name());
             let left = match self.claim(fingerprint).await? {
+                // Without the store: the owner that was there may be at work still.
+                Found::Nothing(Start::Degraded) => return Err(Rejection::StoreUnavailable.into()),
                 Found::Nothing(start) => return Ok(Turn::Run(permit, start)),
                 Found::Record(record) => return Ok(Turn::Replay(record)),
                 Found::Owner(left) => left,
@@ -236,9 +238,9 @@ impl<S: Store> Exchange<S> {
         Stopwatch::since(sent).claim_answered(self.claim.name());
         match claimed {
             Ok(Claimed::Acquired(acquired)) => {
-                // By our own clock, the lease of an answer this late may pass before it is renewed,
-                // which happens within a third of it.
-                if Instant::now() >= sent + self.claim.lease() / 2 {
+                // By our own clock, the lease of an answer this late may pass, or be given up for lost,
+                // before it is renewed, which happens within a third of it.
+                if Instant::now() >= sent + self.claim.lease() * 2 / 5 {
                     self.shared.clean_up(self.claim, Settlement::Release, None);
                     return Err(Rejection::StoreUnavailable);
                 }

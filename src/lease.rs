@@ -90,7 +90,12 @@ impl Lease {
         if now >= self.ends || now >= self.gives_up_at() {
             self.tell_lost();
         }
-        now < self.ends && !self.is_taken() && !self.renewing.swap(true, Ordering::Relaxed)
+        // A round may come early, for another's end.
+        let fresh = *self.valid_until() > now + self.claim.lease() * 7 / 8;
+        now < self.ends
+            && !fresh
+            && !self.is_taken()
+            && !self.renewing.swap(true, Ordering::Relaxed)
     }
 
     /// Renews, again and again until the store answers or the lease may be another's.

@@ -104,7 +104,8 @@ async fn the_documented_user_can_use_a_cluster() {
     assert_acquired(acquire(&store, &claim).await, 1);
     let keys = |node: &RedisServer| {
         let keys = node.lines(&["KEYS", "*"]).into_iter();
-        keys.filter(|key| key.ends_with("aaa")).collect::<Vec<_>>()
+        keys.filter(|key| key.ends_with("YWFhYWFh"))
+            .collect::<Vec<_>>()
     };
     let from = nodes.iter().position(|node| keys(node).len() == 1).unwrap();
     let key = keys(&nodes[from]).remove(0);

@@ -120,6 +120,25 @@ async fn a_hundred_running_handlers_share_one_renewer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn handlers_that_end_one_after_another_are_renewed_no_more_often_for_that() {
+    let gate = Gate::default();
+    let setup = |layer| nine_seconds(layer).max_execution(12 * SECOND);
+    let wire = Wire::plain(setup, obedient(&gate));
+    let mut running = Vec::new();
+    for number in 0..100 {
+        running.push(wire.start(asked(keyed(&number.to_string()), "hold")).await);
+        sleep(SECOND / 100).await;
+    }
+    sleep(20 * SECOND).await;
+    let renewals = wire.store.count(Op::Renew);
+    assert!((300..600).contains(&renewals), "{renewals} of 100 handlers");
+    gate.open();
+    for running in running {
+        assert_eq!(running.await.unwrap().status, 201);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_is_told_that_its_lease_is_lost_before_another_can_have_its_key() {
     for fault in [DOWN, Fault::Hangs, Fault::Late(60 * SECOND)] {
         for router in [false, true] {

@@ -61,7 +61,7 @@ async fn a_claim_whose_answer_was_lost_is_taken_back_and_does_not_hold_its_key()
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_is_answered_too_late_to_be_renewed_is_released_and_not_run() {
     for setup in [defaults, fail_open] {
-        for (delay, runs) in [(4_900, 1), (5_000, 0), (10_000, 0), (60_000, 0)] {
+        for (delay, runs) in [(3_900, 1), (4_000, 0), (10_000, 0), (60_000, 0)] {
             for wire in Wire::both(setup, obedient(&Gate::default())) {
                 wire.store
                     .next(Op::Claim, Fault::RepliesLate(Duration::from_millis(delay)));
@@ -101,6 +101,22 @@ async fn failing_open_is_only_for_a_store_that_cannot_be_reached() {
         assert_eq!(replay.header("idempotency-degraded"), None);
         assert_eq!(wire.runs(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_met_an_owner_does_not_run_beside_it_when_the_store_fails() {
+    let gate = Gate::default();
+    let waiting = |layer| fail_open(layer).wait(60 * SECOND);
+    let wire = Wire::plain(waiting, obedient(&gate));
+    let owner = wire.start(asked(keyed("key"), "hold")).await;
+    let waiter = wire.spawn(asked(keyed("key"), "hold"));
+    // The owner's, the waiter's, and the waiter's once it listens.
+    until(|| wire.store.count(Op::Claim) == 3).await;
+    wire.store.next(Op::Claim, DOWN);
+    waiter.await.unwrap().assert_refused("store-unavailable");
+    assert_eq!(wire.runs(), 1);
+    gate.open();
+    assert_eq!(owner.await.unwrap().status, 201);
 }
 
 #[tokio::test(start_paused = true)]
