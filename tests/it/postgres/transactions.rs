@@ -180,6 +180,39 @@ async fn a_handler_that_ends_the_transaction_itself_gets_a_clear_error() {
     }
 }
 
+/// sqlx counts the layer's transaction: what is begun within it is a savepoint.
+#[cfg(feature = "sqlx")]
+#[tokio::test]
+async fn what_sqlx_begins_within_the_transaction_is_a_part_of_it() {
+    let server = PostgresServer::start();
+    let shop = Shop::open(&server, Driver::Sqlx).await;
+    let mut stores = shop.stores.clone();
+    // Every run has the connection of the one before.
+    stores.connections = 1;
+    let shop = shop.with_stores(stores, |layer| layer).await;
+    for (what, status, effects) in [
+        ("nest commit 201", 201, 2),
+        ("nest rollback 201", 201, 1),
+        ("nest drop 201", 201, 1),
+        ("nest commit 422", 422, 0),
+        ("nest rollback 422", 422, 0),
+    ] {
+        let first = shop.ask(what, what).await;
+        assert_eq!((first.status, first.is_replay()), (status, false), "{what}");
+        let again = shop.ask(what, what).await;
+        assert_eq!((again.status, again.is_replay()), (status, true), "{what}");
+        assert_eq!(shop.effects(&server, what).await, effects, "{what}");
+    }
+    for what in ["nest commit 503", "nest forget 503", "nest forget 201"] {
+        let answer = shop.ask(what, what).await;
+        assert_eq!(answer.status, 503, "{what}: {answer:?}");
+        assert_eq!(shop.effects(&server, what).await, 0, "{what}");
+        assert_eq!(shop.ask(what, "pay").await.status, 201, "{what}");
+        assert_eq!(shop.effects(&server, what).await, 1, "{what}");
+    }
+    is_quiet(&server).await;
+}
+
 #[tokio::test]
 async fn a_handler_that_keeps_the_transaction_gets_a_clear_error_and_loses_it() {
     let server = PostgresServer::start();
