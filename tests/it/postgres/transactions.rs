@@ -142,13 +142,14 @@ async fn a_handler_that_ends_the_transaction_itself_gets_a_clear_error() {
     let server = PostgresServer::shared();
     for driver in Driver::ALL {
         let shop = Shop::open(server, driver).await;
-        for what in [
-            "run COMMIT",
-            "run ROLLBACK",
-            "run COMMIT; BEGIN",
-            "run ROLLBACK; BEGIN",
-            "run COMMIT AND CHAIN",
-            "run ROLLBACK; BEGIN; SAVEPOINT tower_idempotency",
+        // What it commits is there without the record, and once more after each retry.
+        for (what, committed) in [
+            ("run COMMIT", 1),
+            ("run ROLLBACK", 0),
+            ("run COMMIT; BEGIN", 1),
+            ("run ROLLBACK; BEGIN", 0),
+            ("run COMMIT AND CHAIN", 1),
+            ("run ROLLBACK; BEGIN; SAVEPOINT tower_idempotency", 0),
         ] {
             for setup in [false, true] {
                 let key = format!("{what} {setup}");
@@ -158,18 +159,24 @@ async fn a_handler_that_ends_the_transaction_itself_gets_a_clear_error() {
                 } else {
                     shop.clone()
                 };
-                let answer = shop.ask(&key, what).await;
-                assert_eq!(
-                    answer.code(),
-                    Some("store-unavailable"),
-                    "{what}: {answer:?}"
-                );
+                for runs in 1..=2 {
+                    let answer = shop.ask(&key, what).await;
+                    assert_eq!(
+                        answer.code(),
+                        Some("store-unavailable"),
+                        "{what}: {answer:?}"
+                    );
+                    let effects = shop.effects(server, &key).await;
+                    assert_eq!(effects, runs * committed, "{what}");
+                }
                 let again = shop.ask(&key, "pay").await;
                 assert_eq!(
                     (again.status, again.is_replay()),
                     (201, false),
                     "{what}: {again:?}"
                 );
+                let effects = shop.effects(server, &key).await;
+                assert_eq!(effects, 2 * committed + 1, "{what}");
             }
         }
         // Savepoints are the handler's to use.
