@@ -68,6 +68,14 @@ impl Failure {
         )
     }
 
+    /// A server that follows another, and must not answer for it.
+    pub(super) fn standby() -> Self {
+        Self::new(
+            FailureKind::Refused,
+            "the server is a standby: claims are for the primary",
+        )
+    }
+
     /// An operation that took too long.
     pub(super) fn late() -> Self {
         Self::new(FailureKind::Refused, "no answer within the deadline")

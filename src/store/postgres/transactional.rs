@@ -76,7 +76,7 @@ impl Core {
         let lock = self.table.lock(claim.name());
         let owner = Hex(claim.owner().as_bytes());
         let script = format!(
-            "SELECT pg_try_advisory_xact_lock({lock}), \
+            "SELECT pg_try_advisory_xact_lock({lock}), pg_is_in_recovery(), \
              set_config('tower_idempotency.owner', '{owner}', true); {SAVEPOINT}"
         );
         let params = [
@@ -88,7 +88,12 @@ impl Core {
             .session()
             .begin(&script, &self.statements.look, &params[..1])
             .await?;
-        let locked = began.first().ok_or_else(Failure::foreign)?.bool(0)?;
+        let began = began.first().ok_or_else(Failure::foreign)?;
+        // All of this works on a standby, whose locks and records are not the primary's.
+        if began.bool(1)? {
+            return Err(Failure::standby());
+        }
+        let locked = began.bool(0)?;
         let mut acquired = Acquired::new(1, 1);
         let standing = match found.first().map(|row| row.bytes_or_null(0)).transpose()? {
             _ if !locked => Some(Claimed::Held {

@@ -4,8 +4,12 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
+use tower_idempotency::store::StoreErrorKind;
 
-use crate::support::postgres::{Driver, PostgresServer, Shop};
+use crate::support::{
+    claims::{acquire, assert_failed, fresh},
+    postgres::{Driver, PostgresServer, Shop},
+};
 
 /// Waits until something is so, which takes a server a moment.
 async fn until(server: &PostgresServer, statement: &str, expected: i64) {
@@ -345,8 +349,6 @@ async fn a_storm_of_dropped_futures_leaves_no_transaction_open_and_no_connection
     use rand::RngExt;
     use tower_idempotency::{Effects, Store, store::Claimed};
 
-    use crate::support::claims::{acquire, fresh};
-
     let server = PostgresServer::start();
     for driver in Driver::ALL {
         let shop = Shop::open(&server, driver).await;
@@ -444,4 +446,30 @@ async fn a_standby_that_is_promoted_has_both_the_effect_and_the_record_or_neithe
         promoted.runs(),
         usize::try_from(answered - effects).unwrap()
     );
+}
+
+/// There, a claim could be begun beside a run on the primary.
+#[tokio::test]
+async fn a_standby_is_unavailable_and_runs_nothing() {
+    let server = PostgresServer::start();
+    let mut shops = Vec::new();
+    for driver in Driver::ALL {
+        let shop = Shop::open(&server, driver).await;
+        assert_eq!(shop.ask("paid", "pay").await.status, 201);
+        shops.push(shop);
+    }
+    let standby = server.standby();
+    for shop in shops {
+        let mut stores = shop.stores.clone();
+        stores.url = standby.url();
+        let seen = acquire(&stores.open().await, &fresh()).await;
+        assert_failed(seen, StoreErrorKind::Unavailable);
+        let follower = shop.with_stores(stores, |layer| layer).await;
+        for key in ["new", "paid"] {
+            let answer = follower.ask(key, "pay").await;
+            assert_eq!(answer.code(), Some("store-unavailable"), "{answer:?}");
+        }
+        assert_eq!(follower.runs(), 0);
+        assert_eq!(shop.all_effects(&server).await, (1, 1));
+    }
 }
