@@ -12,6 +12,7 @@ use super::{
     driver::Param::{Bool, Bytes as Binary, Int, Text},
     failure::FailureKind,
     open::Known,
+    repeats::Repeats,
     row::Row,
     slot::{AnySlot, Missing},
     statements::{SAVEPOINT, UNDO},
@@ -35,6 +36,7 @@ impl Core {
         unknown_outcome: UnknownOutcome,
     ) -> Result<Claimed, Failure> {
         self.within_deadline(async {
+            let mut repeats = Repeats::new();
             loop {
                 match self.open.get(claim) {
                     Known::Offered(slot) => return Ok(resent(slot)),
@@ -49,7 +51,7 @@ impl Core {
                     .await
                 {
                     // Nothing was decided yet.
-                    Err(failure) if failure.may_be_repeated() => {}
+                    Err(failure) => repeats.after(failure).await?,
                     claimed => return claimed,
                 }
             }
