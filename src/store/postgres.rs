@@ -14,6 +14,7 @@ mod ear;
 mod failure;
 mod invalid_name;
 mod open;
+mod repeats;
 mod row;
 mod slot;
 #[cfg(feature = "sqlx")]

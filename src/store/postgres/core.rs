@@ -7,6 +7,7 @@ use super::{
     ear::Ear,
     failure::FailureKind,
     open::Open,
+    repeats::Repeats,
     row::Row,
     statements::Statements,
     table::Table,
@@ -31,10 +32,6 @@ pub(super) struct Core {
     pub(super) cleanup: Cleanup,
 }
 
-/// How often a statement is tried again because the pooled connection had died, or because other
-/// transactions were in the way. Neither takes time; the deadline is over all of it.
-const TRIES: u32 = 32;
-
 impl Core {
     /// Runs one statement by itself, within the deadline.
     ///
@@ -45,11 +42,10 @@ impl Core {
         params: &[Param<'_>],
     ) -> Result<Vec<Row>, Failure> {
         self.within_deadline(async {
-            let mut tries = TRIES;
+            let mut repeats = Repeats::new();
             loop {
-                tries -= 1;
                 match self.query_once(statement, params).await {
-                    Err(failure) if failure.may_be_repeated() && tries > 0 => {}
+                    Err(failure) => repeats.after(failure).await?,
                     answer => return answer,
                 }
             }

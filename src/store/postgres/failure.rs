@@ -44,10 +44,8 @@ impl Failure {
         let kind = match code {
             // Serialization failures, deadlocks, and a row that came between.
             "40001" | "40P01" => FailureKind::Conflict,
-            // The connection is being ended, or the server; or it is a standby by now.
-            "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "25P03" | "25P04" => {
-                FailureKind::Broken
-            }
+            // The connection is being ended, or the server.
+            "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" => FailureKind::Broken,
             "53100" | "53200" => FailureKind::Full,
             // What `keep.sql` brings about; no such savepoint; no transaction.
             "23502" | "3B001" | "25P01" => FailureKind::NotOurs,
@@ -55,6 +53,7 @@ impl Failure {
             "XX001" | "XX002" => FailureKind::Foreign,
             _ if code.starts_with("42") || code.starts_with("3F") => FailureKind::Foreign,
             _ if code.starts_with("08") => FailureKind::Broken,
+            // A standby that does not write (25006) is among them: it is one for longer than we ask.
             _ => FailureKind::Refused,
         };
         Self::new(kind, source)
@@ -65,6 +64,14 @@ impl Failure {
         Self::new(
             FailureKind::Foreign,
             "the server sent what was not asked for",
+        )
+    }
+
+    /// A server that follows another, and must not answer for it.
+    pub(super) fn standby() -> Self {
+        Self::new(
+            FailureKind::Refused,
+            "the server is a standby: claims are for the primary",
         )
     }
 

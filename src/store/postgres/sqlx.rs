@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{
-    AssertSqlSafe, Column, PgConnection, PgPool, Postgres, Row as _, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, Connection as _, PgConnection, PgPool, Postgres, Row as _, TypeInfo,
+    ValueRef,
     pool::PoolConnection,
-    postgres::{PgArguments, PgListener, PgPoolOptions, PgRow},
+    postgres::{PgArguments, PgListener, PgPoolOptions, PgRow, PgTransactionManager},
     query::Query,
 };
+use sqlx_core::transaction::TransactionManager as _;
 
 use super::{
     driver::{Driver, Listener, Param, Session},
@@ -97,8 +99,10 @@ impl Session for Borrowed {
         statement: &str,
         params: &[Param<'_>],
     ) -> Result<(Vec<Row>, Vec<Row>), Failure> {
-        // By hand: what sqlx begins, and is then dropped, stays open in the pool.
-        self.script("BEGIN").await?;
+        // By sqlx, which counts it: what the handler begins in turn is a savepoint. What stands for
+        // it is of no use: dropped, it would roll back.
+        let transaction = self.connection().begin_with("BEGIN").await;
+        std::mem::forget(transaction.map_err(failed)?);
         let script = sqlx::raw_sql(AssertSqlSafe(script.to_owned()));
         let began = script.fetch_all(self.connection()).await.map_err(failed)?;
         let began: Result<_, _> = began.iter().map(text_row).collect();
@@ -115,11 +119,28 @@ impl Session for Borrowed {
             self.script(script).await?;
         }
         self.query(statement, params).await?;
-        self.script("COMMIT").await
+        let committing = PgTransactionManager::commit(self.connection());
+        committing.await.map_err(failed)?;
+        if self.connection().is_in_transaction() {
+            return Err(Failure::new(
+                FailureKind::NotOurs,
+                "a transaction that was begun within it has not ended",
+            ));
+        }
+        Ok(())
     }
 
     async fn roll_back(&mut self) -> Result<(), Failure> {
-        self.script("ROLLBACK").await
+        if !self.connection().is_in_transaction() {
+            // As far as sqlx knows, which sees no statements.
+            return self.script("ROLLBACK").await;
+        }
+        // More than once, where the handler has left one open within.
+        while self.connection().is_in_transaction() {
+            let rolling_back = PgTransactionManager::rollback(self.connection());
+            rolling_back.await.map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn give_back(mut self: Box<Self>) {
@@ -197,9 +218,11 @@ fn failed(error: sqlx::Error) -> Failure {
         return Failure::of_code(&code, error);
     }
     let kind = match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed => {
-            FailureKind::Broken
-        }
+        // The last: somebody gave it back within a transaction.
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::InvalidSavePointStatement => FailureKind::Broken,
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
             FailureKind::NoConnection
         }

@@ -14,10 +14,15 @@ use super::slot::{Begun, Handle, Missing, Slot};
 /// `axum` it is an extractor, elsewhere [`of`](Self::of) finds it in the request's extensions.
 ///
 /// The layer commits after the handler has answered. Drop the transaction before that, as an
-/// argument of the handler is, and leave `COMMIT` and `ROLLBACK` alone (savepoints are yours to
-/// use): otherwise all is rolled back, and the client is told 503 `store-unavailable`. An answer of
-/// 400 and above that is recorded undoes what was written, unless an
-/// [`Effects::Keep`](crate::Effects::Keep) is in the extensions of the response.
+/// argument of the handler is: one that is kept is rolled back, and the client is told 503
+/// `store-unavailable`. An answer of 400 and above that is recorded undoes what was written, unless
+/// an [`Effects::Keep`](crate::Effects::Keep) is in the extensions of the response.
+///
+/// Savepoints are yours to use, and sqlx's `begin` on this connection, which makes one. Leave the
+/// statements `COMMIT` and `ROLLBACK` alone: PostgreSQL has nothing that would refuse them here.
+/// Whatever a handler commits by itself stays, without the record: the client is told 503, and
+/// **each retry writes it again**. What it writes after either statement is outside of the
+/// transaction, too.
 pub struct PgTransaction<C> {
     begun: Option<Begun<C>>,
     slot: Arc<Slot<C>>,
@@ -52,7 +57,8 @@ impl<C> Deref for PgTransaction<C> {
     }
 }
 
-// Not for deadpool, whose client begins and commits transactions where it is mutable.
+// Not for deadpool, whose client does not know of this transaction: where it is mutable, it begins
+// and commits others.
 #[cfg(feature = "sqlx")]
 impl DerefMut for PgTransaction<sqlx::PgConnection> {
     fn deref_mut(&mut self) -> &mut sqlx::PgConnection {

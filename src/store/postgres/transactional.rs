@@ -12,6 +12,7 @@ use super::{
     driver::Param::{Bool, Bytes as Binary, Int, Text},
     failure::FailureKind,
     open::Known,
+    repeats::Repeats,
     row::Row,
     slot::{AnySlot, Missing},
     statements::{SAVEPOINT, UNDO},
@@ -35,6 +36,7 @@ impl Core {
         unknown_outcome: UnknownOutcome,
     ) -> Result<Claimed, Failure> {
         self.within_deadline(async {
+            let mut repeats = Repeats::new();
             loop {
                 match self.open.get(claim) {
                     Known::Offered(slot) => return Ok(resent(slot)),
@@ -49,7 +51,7 @@ impl Core {
                     .await
                 {
                     // Nothing was decided yet.
-                    Err(failure) if failure.may_be_repeated() => {}
+                    Err(failure) => repeats.after(failure).await?,
                     claimed => return claimed,
                 }
             }
@@ -76,7 +78,7 @@ impl Core {
         let lock = self.table.lock(claim.name());
         let owner = Hex(claim.owner().as_bytes());
         let script = format!(
-            "SELECT pg_try_advisory_xact_lock({lock}), \
+            "SELECT pg_try_advisory_xact_lock({lock}), pg_is_in_recovery(), \
              set_config('tower_idempotency.owner', '{owner}', true); {SAVEPOINT}"
         );
         let params = [
@@ -88,7 +90,12 @@ impl Core {
             .session()
             .begin(&script, &self.statements.look, &params[..1])
             .await?;
-        let locked = began.first().ok_or_else(Failure::foreign)?.bool(0)?;
+        let began = began.first().ok_or_else(Failure::foreign)?;
+        // All of this works on a standby, whose locks and records are not the primary's.
+        if began.bool(1)? {
+            return Err(Failure::standby());
+        }
+        let locked = began.bool(0)?;
         let mut acquired = Acquired::new(1, 1);
         let standing = match found.first().map(|row| row.bytes_or_null(0)).transpose()? {
             _ if !locked => Some(Claimed::Held {

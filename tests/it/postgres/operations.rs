@@ -8,7 +8,7 @@ use tower_idempotency::{
 
 use crate::support::{
     claims::{acquire, assert_acquired, assert_failed, assert_record, complete, fresh, rival},
-    postgres::{Driver, PostgresServer, Stores},
+    postgres::{Driver, Pooler, PostgresServer, Proxy, Stores},
 };
 
 async fn on(server: &PostgresServer) -> (Stores, PostgresStore) {
@@ -256,5 +256,44 @@ async fn serialization_failures_are_tried_again() {
             }
             assert_eq!(claims.join_all().await.into_iter().sum::<u32>(), 1);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_whose_server_is_down_is_not_stormed() {
+    let pooler = Pooler::start().await;
+    for driver in Driver::ALL {
+        for transactional in [false, true] {
+            let mut stores = Stores::new(PostgresServer::shared(), driver);
+            stores.transactional = transactional;
+            stores.url = pooler.url();
+            stores.deadline = Duration::from_millis(500);
+            let seen = acquire(&stores.open().await, &fresh()).await;
+            assert_failed(seen, StoreErrorKind::Unavailable);
+            let let_in = pooler.let_in();
+            assert!(
+                (2..20).contains(&let_in),
+                "{driver:?}, transactional {transactional}: {let_in} connections"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_write_is_unavailable_and_asked_once() {
+    let server = PostgresServer::shared();
+    let proxy = Proxy::before(server.port).await;
+    for driver in Driver::ALL {
+        let mut stores = Stores::new(server, driver);
+        stores.migrate().await;
+        stores.url = format!(
+            "postgres://postgres@127.0.0.1:{}/postgres?options=-c%20default_transaction_read_only%3Don",
+            proxy.port
+        );
+        let store = stores.open().await;
+        // More messages than one connection and a claim need, and fewer than a few.
+        proxy.cut_at(2 * 150);
+        assert_failed(acquire(&store, &fresh()).await, StoreErrorKind::Unavailable);
+        assert!(!proxy.has_cut(), "{driver:?} asked again and again");
     }
 }

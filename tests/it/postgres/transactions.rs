@@ -4,8 +4,12 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
+use tower_idempotency::store::StoreErrorKind;
 
-use crate::support::postgres::{Driver, PostgresServer, Shop};
+use crate::support::{
+    claims::{acquire, assert_failed, fresh},
+    postgres::{Driver, PostgresServer, Shop},
+};
 
 /// Waits until something is so, which takes a server a moment.
 async fn until(server: &PostgresServer, statement: &str, expected: i64) {
@@ -142,13 +146,14 @@ async fn a_handler_that_ends_the_transaction_itself_gets_a_clear_error() {
     let server = PostgresServer::shared();
     for driver in Driver::ALL {
         let shop = Shop::open(server, driver).await;
-        for what in [
-            "run COMMIT",
-            "run ROLLBACK",
-            "run COMMIT; BEGIN",
-            "run ROLLBACK; BEGIN",
-            "run COMMIT AND CHAIN",
-            "run ROLLBACK; BEGIN; SAVEPOINT tower_idempotency",
+        // What it commits is there without the record, and once more after each retry.
+        for (what, committed) in [
+            ("run COMMIT", 1),
+            ("run ROLLBACK", 0),
+            ("run COMMIT; BEGIN", 1),
+            ("run ROLLBACK; BEGIN", 0),
+            ("run COMMIT AND CHAIN", 1),
+            ("run ROLLBACK; BEGIN; SAVEPOINT tower_idempotency", 0),
         ] {
             for setup in [false, true] {
                 let key = format!("{what} {setup}");
@@ -158,18 +163,24 @@ async fn a_handler_that_ends_the_transaction_itself_gets_a_clear_error() {
                 } else {
                     shop.clone()
                 };
-                let answer = shop.ask(&key, what).await;
-                assert_eq!(
-                    answer.code(),
-                    Some("store-unavailable"),
-                    "{what}: {answer:?}"
-                );
+                for runs in 1..=2 {
+                    let answer = shop.ask(&key, what).await;
+                    assert_eq!(
+                        answer.code(),
+                        Some("store-unavailable"),
+                        "{what}: {answer:?}"
+                    );
+                    let effects = shop.effects(server, &key).await;
+                    assert_eq!(effects, runs * committed, "{what}");
+                }
                 let again = shop.ask(&key, "pay").await;
                 assert_eq!(
                     (again.status, again.is_replay()),
                     (201, false),
                     "{what}: {again:?}"
                 );
+                let effects = shop.effects(server, &key).await;
+                assert_eq!(effects, 2 * committed + 1, "{what}");
             }
         }
         // Savepoints are the handler's to use.
@@ -178,6 +189,39 @@ async fn a_handler_that_ends_the_transaction_itself_gets_a_clear_error() {
         let script = "run SAVEPOINT mine; SELECT 1; ROLLBACK TO SAVEPOINT mine";
         assert_eq!(shop.ask("savepoint", script).await.status, 201);
     }
+}
+
+/// sqlx counts the layer's transaction: what is begun within it is a savepoint.
+#[cfg(feature = "sqlx")]
+#[tokio::test]
+async fn what_sqlx_begins_within_the_transaction_is_a_part_of_it() {
+    let server = PostgresServer::start();
+    let shop = Shop::open(&server, Driver::Sqlx).await;
+    let mut stores = shop.stores.clone();
+    // Every run has the connection of the one before.
+    stores.connections = 1;
+    let shop = shop.with_stores(stores, |layer| layer).await;
+    for (what, status, effects) in [
+        ("nest commit 201", 201, 2),
+        ("nest rollback 201", 201, 1),
+        ("nest drop 201", 201, 1),
+        ("nest commit 422", 422, 0),
+        ("nest rollback 422", 422, 0),
+    ] {
+        let first = shop.ask(what, what).await;
+        assert_eq!((first.status, first.is_replay()), (status, false), "{what}");
+        let again = shop.ask(what, what).await;
+        assert_eq!((again.status, again.is_replay()), (status, true), "{what}");
+        assert_eq!(shop.effects(&server, what).await, effects, "{what}");
+    }
+    for what in ["nest commit 503", "nest forget 503", "nest forget 201"] {
+        let answer = shop.ask(what, what).await;
+        assert_eq!(answer.status, 503, "{what}: {answer:?}");
+        assert_eq!(shop.effects(&server, what).await, 0, "{what}");
+        assert_eq!(shop.ask(what, "pay").await.status, 201, "{what}");
+        assert_eq!(shop.effects(&server, what).await, 1, "{what}");
+    }
+    is_quiet(&server).await;
 }
 
 #[tokio::test]
@@ -305,8 +349,6 @@ async fn a_storm_of_dropped_futures_leaves_no_transaction_open_and_no_connection
     use rand::RngExt;
     use tower_idempotency::{Effects, Store, store::Claimed};
 
-    use crate::support::claims::{acquire, fresh};
-
     let server = PostgresServer::start();
     for driver in Driver::ALL {
         let shop = Shop::open(&server, driver).await;
@@ -404,4 +446,30 @@ async fn a_standby_that_is_promoted_has_both_the_effect_and_the_record_or_neithe
         promoted.runs(),
         usize::try_from(answered - effects).unwrap()
     );
+}
+
+/// There, a claim could be begun beside a run on the primary.
+#[tokio::test]
+async fn a_standby_is_unavailable_and_runs_nothing() {
+    let server = PostgresServer::start();
+    let mut shops = Vec::new();
+    for driver in Driver::ALL {
+        let shop = Shop::open(&server, driver).await;
+        assert_eq!(shop.ask("paid", "pay").await.status, 201);
+        shops.push(shop);
+    }
+    let standby = server.standby();
+    for shop in shops {
+        let mut stores = shop.stores.clone();
+        stores.url = standby.url();
+        let seen = acquire(&stores.open().await, &fresh()).await;
+        assert_failed(seen, StoreErrorKind::Unavailable);
+        let follower = shop.with_stores(stores, |layer| layer).await;
+        for key in ["new", "paid"] {
+            let answer = follower.ask(key, "pay").await;
+            assert_eq!(answer.code(), Some("store-unavailable"), "{answer:?}");
+        }
+        assert_eq!(follower.runs(), 0);
+        assert_eq!(shop.all_effects(&server).await, (1, 1));
+    }
 }

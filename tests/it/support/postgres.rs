@@ -2,6 +2,7 @@
 //! directory of its own, gone with the value that stands for it, and with the test's process,
 //! however that ends.
 
+mod pooler;
 mod proxy;
 mod server;
 #[cfg(feature = "axum")]
@@ -11,6 +12,7 @@ mod stores;
 #[cfg(feature = "axum")]
 pub(crate) use self::shop::Shop;
 pub(crate) use self::{
+    pooler::Pooler,
     proxy::Proxy,
     server::PostgresServer,
     stores::{Driver, Stores},

@@ -50,6 +50,28 @@ impl Transaction {
     }
 }
 
+#[cfg(feature = "sqlx")]
+impl Transaction {
+    /// Runs statements in a transaction that sqlx begins within this one, and ends that as told.
+    async fn nest(&mut self, end: &str, script: String) {
+        use sqlx::Connection;
+
+        let Self::Sqlx(transaction) = self else {
+            unreachable!("only sqlx begins one within another")
+        };
+        let mut nested = transaction.begin().await.unwrap();
+        let script = sqlx::raw_sql(sqlx::AssertSqlSafe(script));
+        script.execute(&mut *nested).await.unwrap();
+        match end {
+            "commit" => nested.commit().await.unwrap(),
+            "rollback" => nested.rollback().await.unwrap(),
+            "drop" => drop(nested),
+            "forget" => std::mem::forget(nested),
+            _ => unreachable!("{end}"),
+        }
+    }
+}
+
 type Layer = IdempotencyLayer<PostgresStore>;
 
 impl Shop {
@@ -164,6 +186,13 @@ async fn handle(request: &request::Parts, effects: &str, gate: Gate) -> Response
         "run" => {
             transaction.run(argument).await;
             response(201, "ran")
+        }
+        #[cfg(feature = "sqlx")]
+        "nest" => {
+            let (end, status) = argument.split_once(' ').unwrap();
+            let script = format!("INSERT INTO {effects} VALUES ('{key}')");
+            transaction.nest(end, script).await;
+            response(status.parse().unwrap(), "nested")
         }
         "number" => {
             transaction
