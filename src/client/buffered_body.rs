@@ -174,7 +174,7 @@ impl<B: Body> Fill<B> {
                 Some(Err(error)) => break Some(error),
                 Some(Ok(frame)) => match whole_bytes(frame).into_data() {
                     Ok(data) if data.is_empty() => {}
-                    Ok(data) => self.push(data),
+                    Ok(data) => self.push(&data),
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
             }
@@ -186,12 +186,12 @@ impl<B: Body> Fill<B> {
         }))
     }
 
-    fn push(&mut self, data: Bytes) {
+    fn push(&mut self, data: &Bytes) {
         if self.length == 0 {
             self.only = data.clone();
         } else {
             self.several.extend_from_slice(&mem::take(&mut self.only));
-            self.several.extend_from_slice(&data);
+            self.several.extend_from_slice(data);
         }
         self.length += data.len();
     }

@@ -106,9 +106,10 @@ pub(super) async fn renewal_moves_the_expiry(subject: Subject) -> Checked {
     let _held = subject.claim(0, &owner).await;
     subject.pass_until(start, 2).await;
     let renewed = Instant::now();
-    expect(rule, RENEWED, subject.renew(1, &owner).await)?;
+    let answer = subject.renew(1, &owner).await;
     // Renewed later, it would not have lapsed when it is looked at.
     subject.in_time(start, 3)?;
+    expect(rule, RENEWED, answer)?;
     // Without the renewal, the claim would have expired after six.
     subject.pass_until(start + subject.unit / 2, 6).await;
     let seen = look_again(&subject, &owner).await;

@@ -64,11 +64,10 @@ impl Core {
     /// nothing.
     pub(super) async fn repeat_script(&self, script: &str) -> Result<(), Failure> {
         self.within_deadline(async {
-            let mut tries = TRIES;
+            let mut repeats = Repeats::new();
             loop {
-                tries -= 1;
                 match self.script(script).await {
-                    Err(failure) if failure.may_be_repeated() && tries > 0 => {}
+                    Err(failure) => repeats.after(failure).await?,
                     answer => return answer,
                 }
             }
