@@ -86,7 +86,6 @@ struct Shared {
     deadline: Duration,
     is_cluster: bool,
     wakeups: Wakeups,
-    replicas: Option<Replicas>,
     warnings: Vec<String>,
 }
 
@@ -144,11 +143,11 @@ impl Store for RedisStore {
             .arg(millis(claim.lease()))
             .arg(millis(claim.lease() + claim.ttl()))
             .arg(i32::from(unknown_outcome == UnknownOutcome::Retry));
-        let (code, payload) = self.shared.run(&call).await?;
+        let (code, payload, replicas) = self.shared.write(&call).await?;
         Ok(match code {
             b'a' => {
                 let acquired = value::acquired(&payload)?;
-                self.shared.replicate().await?;
+                replicate(replicas).await?;
                 Claimed::Acquired(acquired)
             }
             b'h' => {
@@ -173,9 +172,10 @@ impl Store for RedisStore {
             .call(&key, claim, 0)
             .arg(millis(claim.lease()))
             .arg(millis(claim.lease() + claim.ttl()));
-        match self.shared.run(&call).await?.0 {
+        let (code, _, replicas) = self.shared.write(&call).await?;
+        match code {
             b'r' => {
-                self.shared.replicate().await?;
+                replicate(replicas).await?;
                 Ok(Renewal::Renewed)
             }
             b'l' => Ok(Renewal::Lost),
@@ -195,10 +195,11 @@ impl Store for RedisStore {
             .arg(&record[..])
             .arg(millis(claim.ttl()))
             .arg(self.shared.wake());
-        match self.shared.run(&call).await?.0 {
+        let (code, _, replicas) = self.shared.write(&call).await?;
+        match code {
             b'k' => {
                 self.shared.wakeups.wake(&key);
-                self.shared.replicate().await?;
+                replicate(replicas).await?;
                 Ok(Completion::Kept)
             }
             b's' => Ok(Completion::Superseded),
@@ -245,20 +246,27 @@ impl Shared {
     }
 
     async fn run(&self, call: &Call) -> Result<(u8, Bytes), StoreError> {
-        let answer = self.server.call(call, self.deadline).await?;
-        Ok(call.answer(answer)?)
+        let (code, payload, _) = self.write(call).await?;
+        Ok((code, payload))
     }
 
-    /// Waits until the replicas have what was written, where that was asked for.
-    async fn replicate(&self) -> Result<(), StoreError> {
-        match &self.replicas {
-            Some(replicas) if !replicas.have_all().await => {
-                let error: RedisError =
-                    (ErrorKind::Client, "too few replicas have what was written").into();
-                Err(StoreError::new(StoreErrorKind::Unavailable, error))
-            }
-            _ => Ok(()),
+    /// Runs a script whose writes replicas are to have: those of the server that ran it.
+    async fn write(&self, call: &Call) -> Result<(u8, Bytes, Option<Arc<Replicas>>), StoreError> {
+        let (answer, replicas) = self.server.call(call, self.deadline).await?;
+        let (code, payload) = call.answer(answer)?;
+        Ok((code, payload, replicas))
+    }
+}
+
+/// Waits until the replicas have what was written, where that was asked for.
+async fn replicate(replicas: Option<Arc<Replicas>>) -> Result<(), StoreError> {
+    match replicas {
+        Some(replicas) if !replicas.have_all().await => {
+            let error: RedisError =
+                (ErrorKind::Client, "too few replicas have what was written").into();
+            Err(StoreError::new(StoreErrorKind::Unavailable, error))
         }
+        _ => Ok(()),
     }
 }
 

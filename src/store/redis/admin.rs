@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    RedisStore, foreign::Foreign, key::Key, listed, listed::Listed, millis, nodes::Node,
+    RedisStore, foreign::Foreign, key::Key, listed, listed::Listed, millis, nodes::Node, replicate,
     script::Script, server::failed, who::Who,
 };
 use crate::{
@@ -44,12 +44,13 @@ impl Admin for RedisStore {
             .call(&key, Who::stranger(name), 0)
             .arg(i32::from(force == Force::Yes))
             .arg(self.shared.wake());
-        let forgotten = match self.shared.run(&call).await?.0 {
+        let (code, _, replicas) = self.shared.write(&call).await?;
+        let forgotten = match code {
             b'a' => Forgotten::Absent,
             b'i' => Forgotten::InFlight,
             b'd' => {
                 self.shared.wakeups.wake(&key);
-                self.shared.replicate().await?;
+                replicate(replicas).await?;
                 Forgotten::Forgotten
             }
             _ => return Err(Foreign::Answer.into()),
@@ -68,14 +69,15 @@ impl Admin for RedisStore {
             .arg(&repair.fence().to_be_bytes()[..])
             .arg(&repair.fingerprint().as_bytes()[..])
             .arg(self.shared.wake());
-        let repaired = match self.shared.run(&call).await?.0 {
+        let (code, _, replicas) = self.shared.write(&call).await?;
+        let repaired = match code {
             b'a' => Repaired::Absent,
             b'i' => Repaired::InFlight,
             b'c' => Repaired::Completed,
             b'o' => Repaired::Changed,
             b'r' => {
                 self.shared.wakeups.wake(&key);
-                self.shared.replicate().await?;
+                replicate(replicas).await?;
                 Repaired::Recorded
             }
             _ => return Err(Foreign::Answer.into()),

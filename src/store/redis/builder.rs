@@ -12,7 +12,7 @@ use super::{
     ear::{Ear, Source, hand_over},
     key::Key,
     link::Link,
-    replicas::Replicas,
+    replicas::Wanted,
     safety::{Findings, UnsafeSettings},
     server::Server,
     wakeups::Wakeups,
@@ -37,7 +37,6 @@ struct Parts {
     server: Server,
     keys: Arc<Keys<Key>>,
     ear: Option<Source>,
-    replicas: Option<Arc<Connector>>,
 }
 
 impl RedisStoreBuilder {
@@ -79,7 +78,8 @@ impl RedisStoreBuilder {
     /// server may keep what was written. The server may still promote a replica that has it not;
     /// `Refuse` does not close that gap, only a database does that fails over without loss.
     ///
-    /// Costs one more round trip to the server and one to its replicas. Not for clusters.
+    /// Costs one more round trip to the server and one to its replicas, and needs a server that
+    /// tells its `INFO`. Not for clusters.
     ///
     /// Default: 0.
     pub fn wait_replicas(mut self, replicas: usize) -> Self {
@@ -163,7 +163,6 @@ impl RedisStoreBuilder {
             ear: Some(Source::Cluster(connection.clone(), self.patience())),
             server: Server::Many(Box::new(connection)),
             keys,
-            replicas: None,
         };
         self.build(parts).await
     }
@@ -183,7 +182,6 @@ impl RedisStoreBuilder {
             server: Server::Many(Box::new(connection)),
             keys: Arc::default(),
             ear: None,
-            replicas: None,
         };
         self.build(parts).await
     }
@@ -196,22 +194,20 @@ impl RedisStoreBuilder {
         let connector = Arc::new(connector);
         connector::ensure_crypto();
         // Boxed: what redis makes to connect is too deep for a future that goes into others.
-        let link = Box::pin(Link::connect(Arc::clone(&connector), self.deadline))
-            .await
-            .map_err(ConnectError::unreachable)?;
+        let link = Link::connect(Arc::clone(&connector), self.wanted(), self.deadline);
+        let link = Box::pin(link).await.map_err(ConnectError::unreachable)?;
         let parts = Parts {
             server: Server::One(link),
             keys: Arc::default(),
-            ear: Some(Source::Server(Arc::clone(&connector))),
-            replicas: Some(connector),
+            ear: Some(Source::Server(connector)),
         };
         self.build(parts).await
     }
 
     async fn build(self, parts: Parts) -> Result<RedisStore, ConnectError> {
+        self.check_waiting(&parts.server)?;
         let findings = self.check(&parts.server).await?;
         let is_cluster = findings.is_cluster || matches!(parts.ear, Some(Source::Cluster(..)));
-        let replicas = self.replicas(parts.replicas)?;
         let server = Arc::new(parts.server);
         let ear = parts
             .ear
@@ -228,7 +224,6 @@ impl RedisStoreBuilder {
             deadline: self.deadline,
             is_cluster,
             wakeups,
-            replicas,
             warnings,
         }))
     }
@@ -248,22 +243,20 @@ impl RedisStoreBuilder {
         }
     }
 
-    fn replicas(
-        &self,
-        connector: Option<Arc<Connector>>,
-    ) -> Result<Option<Replicas>, ConnectError> {
-        match (self.wait_replicas, connector) {
-            (0, _) => Ok(None),
-            (wanted, Some(connector)) => {
-                let replicas = Replicas::new(wanted, &self.prefix, self.deadline, connector);
-                Ok(Some(replicas))
-            }
-            (_, None) => Err(ConnectError::new(
+    fn wanted(&self) -> Option<Wanted> {
+        (self.wait_replicas > 0)
+            .then(|| Wanted::new(self.wait_replicas, &self.prefix, self.deadline))
+    }
+
+    fn check_waiting(&self, server: &Server) -> Result<(), ConnectError> {
+        match server {
+            Server::Many(_) if self.wait_replicas > 0 => Err(ConnectError::new(
                 ConnectErrorKind::Invalid,
                 "wait_replicas needs a connection to one server, which neither a cluster nor a \
                  connection of the user's gives",
                 None,
             )),
+            _ => Ok(()),
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     connector::{Connector, is_broken},
     down::Down,
+    replicas::{Replicas, Wanted},
 };
 use crate::{
     events,
@@ -34,6 +35,7 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct Shared {
     connector: Arc<Connector>,
+    wanted: Option<Wanted>,
     /// How long the server may take to say that it is there.
     patience: Duration,
     state: watch::Sender<State>,
@@ -56,6 +58,8 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Connected {
     pub(super) connection: MultiplexedConnection,
+    /// Where replicas are to have what is written on it.
+    pub(super) replicas: Option<Arc<Replicas>>,
     address: ConnectionAddr,
     since: Instant,
 }
@@ -73,16 +77,19 @@ impl Link {
     /// Connects, and keeps the connection until the link is dropped.
     pub(super) async fn connect(
         connector: Arc<Connector>,
+        wanted: Option<Wanted>,
         patience: Duration,
     ) -> RedisResult<Self> {
-        let (connection, address) = connector.connect().await?;
         let shared = Arc::new(Shared {
             connector,
+            wanted,
             patience,
-            state: watch::Sender::new(State::Up(Connected::new(connection, address))),
+            state: watch::Sender::new(State::Down),
             answered: AtomicBool::new(false),
             suspected: Notify::new(),
         });
+        let connected = shared.connect().await?;
+        shared.state.send_replace(State::Up(connected));
         let keeper = tokio::spawn(Arc::clone(&shared).keep());
         Ok(Self {
             shared,
@@ -93,7 +100,10 @@ impl Link {
     /// Returns the connection, or that there is none.
     pub(super) async fn connected(&self, until: Instant) -> Result<Arc<Connected>, RedisError> {
         if let Some(connected) = self.shared.up() {
-            return Ok(connected);
+            if !connected.is_halved() {
+                return Ok(connected);
+            }
+            self.lose(&connected);
         }
         self.keep_on();
         let mut states = self.shared.state.subscribe();
@@ -142,16 +152,31 @@ impl Drop for Link {
 }
 
 impl Connected {
-    fn new(connection: MultiplexedConnection, address: ConnectionAddr) -> Arc<Self> {
-        Arc::new(Self {
-            connection,
-            address,
-            since: Instant::now(),
-        })
+    /// Returns whether nobody can wait for replicas any more.
+    fn is_halved(&self) -> bool {
+        let replicas = self.replicas.as_ref();
+        replicas.is_some_and(|replicas| replicas.are_lost())
     }
 }
 
 impl Shared {
+    async fn connect(&self) -> RedisResult<Arc<Connected>> {
+        let (connection, address) = self.connector.connect().await?;
+        let replicas = match self.wanted.clone() {
+            Some(wanted) => {
+                let first = connection.clone();
+                Some(Replicas::connect(wanted, &self.connector, first).await?)
+            }
+            None => None,
+        };
+        Ok(Arc::new(Connected {
+            connection,
+            replicas,
+            address,
+            since: Instant::now(),
+        }))
+    }
+
     fn up(&self) -> Option<Arc<Connected>> {
         match &*self.state.borrow() {
             State::Up(connected) => Some(Arc::clone(connected)),
@@ -224,10 +249,9 @@ impl Shared {
             runtime::sleep(runtime::jittered(pause)).await;
         }
         loop {
-            match self.connector.connect().await {
-                Ok((connection, address)) => {
-                    events::redis_connected(&address);
-                    let connected = Connected::new(connection, address);
+            match self.connect().await {
+                Ok(connected) => {
+                    events::redis_connected(&connected.address);
                     self.state.send_replace(State::Up(connected));
                     return;
                 }

@@ -1,25 +1,28 @@
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use redis::{RedisResult, aio::MultiplexedConnection, cmd, pipe};
+use redis::{ErrorKind, InfoDict, RedisResult, aio::MultiplexedConnection, cmd, pipe};
 use tokio::sync::{mpsc, oneshot};
 
-use super::connector::Connector;
+use super::connector::{Connector, is_broken};
 use crate::runtime;
 
-/// Waits until replicas have what the server acknowledged.
+/// Waits until replicas have what one connection wrote.
 ///
 /// `WAIT` blocks its connection, so it has one of its own, and one `WAIT` serves all who ask
-/// meanwhile.
+/// meanwhile. That one is to the same run of the same server, and is never made anew by itself:
+/// the replicas of another server would say nothing about what was written.
 #[derive(Debug)]
 pub(super) struct Replicas {
-    wanted: usize,
+    deadline: Duration,
+    asking: mpsc::UnboundedSender<Asked>,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    replicas: usize,
     marker: String,
     deadline: Duration,
-    connector: Arc<Connector>,
-    asking: Mutex<mpsc::UnboundedSender<Asked>>,
 }
 
 /// Somebody who waits; dropped if the replicas do not have it in time.
@@ -28,27 +31,44 @@ type Asked = oneshot::Sender<()>;
 /// `WAIT` counts from the last write of its connection, so there has to be one.
 const MARK: &str = "redis.call('GETEX', KEYS[1]) redis.call('SET', KEYS[1], '', 'PX', 60000)";
 
-impl Replicas {
-    pub(super) fn new(
-        wanted: usize,
-        prefix: &str,
-        deadline: Duration,
-        connector: Arc<Connector>,
-    ) -> Self {
-        let (asking, _) = mpsc::unbounded_channel();
+impl Wanted {
+    pub(super) fn new(replicas: usize, prefix: &str, deadline: Duration) -> Self {
         Self {
-            wanted,
+            replicas,
             marker: format!("{prefix}wait"),
             deadline,
-            connector,
-            asking: Mutex::new(asking),
         }
+    }
+}
+
+impl Replicas {
+    /// Connects once more to the server of a connection on which nothing was written yet.
+    pub(super) async fn connect(
+        wanted: Wanted,
+        connector: &Connector,
+        first: MultiplexedConnection,
+    ) -> RedisResult<Arc<Self>> {
+        let (connection, _) = connector.connect().await?;
+        let both = async { Ok(run_id(first).await? == run_id(connection.clone()).await?) };
+        // The address may lead elsewhere by now: to the next master, say.
+        if !connector.in_time(both).await? {
+            return Err((ErrorKind::Client, "two connections led to two servers").into());
+        }
+        let (asking, asked) = mpsc::unbounded_channel();
+        let deadline = wanted.deadline;
+        let waiter = Waiter {
+            wanted,
+            connection,
+            asked,
+        };
+        tokio::spawn(waiter.run());
+        Ok(Arc::new(Self { deadline, asking }))
     }
 
     /// Returns whether so many replicas have everything that was acknowledged before this call.
     pub(super) async fn have_all(&self) -> bool {
         let (asked, answered) = oneshot::channel();
-        if self.asking().send(asked).is_err() {
+        if self.asking.send(asked).is_err() {
             return false;
         }
         // The one before may be under way still.
@@ -56,70 +76,68 @@ impl Replicas {
         matches!(answer, Ok(Ok(())))
     }
 
-    fn asking(&self) -> mpsc::UnboundedSender<Asked> {
-        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        if asking.is_closed() {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            *asking = sender;
-            let waiter = Waiter {
-                wanted: self.wanted,
-                marker: self.marker.clone(),
-                deadline: self.deadline,
-                connector: Arc::clone(&self.connector),
-                asked: receiver,
-            };
-            tokio::spawn(waiter.run());
-        }
-        asking.clone()
+    /// Returns whether the connection was lost, so that nobody will hear of replicas any more.
+    pub(super) fn are_lost(&self) -> bool {
+        self.asking.is_closed()
     }
 }
 
-/// The task that waits for all.
+/// Returns what tells a server from others, and from itself before a restart.
+///
+/// `master_replid` would not do: it changes when a master gets its first replica.
+async fn run_id(mut connection: MultiplexedConnection) -> RedisResult<String> {
+    let mut info = cmd("INFO");
+    let info: InfoDict = info.arg("server").query_async(&mut connection).await?;
+    info.get("run_id")
+        .ok_or_else(|| (ErrorKind::Client, "the server does not tell its run_id").into())
+}
+
+/// The task that waits for all, as long as its connection lasts.
 struct Waiter {
-    wanted: usize,
-    marker: String,
-    deadline: Duration,
-    connector: Arc<Connector>,
+    wanted: Wanted,
+    connection: MultiplexedConnection,
     asked: mpsc::UnboundedReceiver<Asked>,
 }
 
 impl Waiter {
     async fn run(mut self) {
-        let mut connection = None;
         while let Some(first) = self.asked.recv().await {
             let mut all = vec![first];
             while let Ok(another) = self.asked.try_recv() {
                 all.push(another);
             }
-            match self.wait(&mut connection).await {
-                Ok(have_it) if have_it >= self.wanted => {
+            match self.wait().await {
+                Ok(have_it) if have_it >= self.wanted.replicas => {
                     for asked in all {
                         // Who asked may be gone.
                         let _ = asked.send(());
                     }
                 }
-                Ok(_) => {}
-                Err(_) => connection = None,
+                // Who asked meanwhile is dropped too.
+                Err(error) if is_broken(&error) => return,
+                _ => {}
             }
         }
     }
 
     /// Returns how many replicas have everything that was acknowledged before this call.
-    async fn wait(&self, connection: &mut Option<MultiplexedConnection>) -> RedisResult<usize> {
-        let connection = match connection {
-            Some(connection) => connection,
-            None => connection.insert(self.connector.connect().await?.0),
-        };
+    async fn wait(&mut self) -> RedisResult<usize> {
+        let Wanted {
+            replicas,
+            marker,
+            deadline,
+        } = &self.wanted;
         let mut wait = pipe();
-        wait.cmd("EVAL").arg(MARK).arg(1).arg(&self.marker).ignore();
-        wait.add_command(cmd("WAIT")).arg(self.wanted).arg(
-            u64::try_from(self.deadline.as_millis())
+        // Fails on a server that was made a replica.
+        wait.cmd("EVAL").arg(MARK).arg(1).arg(marker).ignore();
+        wait.cmd("WAIT").arg(*replicas).arg(
+            u64::try_from(deadline.as_millis())
                 .unwrap_or(u64::MAX)
                 .max(1),
         );
-        let answer = wait.query_async::<(usize,)>(connection);
+        let answer = wait.query_async::<(usize,)>(&mut self.connection);
         let late = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-        let answer = runtime::timeout(self.deadline * 2, answer).await;
+        let answer = runtime::timeout(*deadline * 2, answer).await;
         Ok(answer.unwrap_or_else(|_| late())?.0)
     }
 }

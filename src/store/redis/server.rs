@@ -1,11 +1,11 @@
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
     Cmd, ErrorKind, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
     aio::ConnectionLike,
 };
 
-use super::{connector::is_broken, link::Link, script::Call};
+use super::{connector::is_broken, link::Link, replicas::Replicas, script::Call};
 use crate::{
     runtime::{self, Instant},
     store::{StoreError, StoreErrorKind},
@@ -16,6 +16,9 @@ pub(super) enum Server {
     One(Link),
     Many(Box<dyn Shared>),
 }
+
+/// An answer, and what tells whether replicas have what was written for it, where that is asked.
+pub(super) type Answered = (Value, Option<Arc<Replicas>>);
 
 /// A connection that many use at once.
 pub(super) trait Shared: Send + Sync {
@@ -34,7 +37,11 @@ where
 
 impl Server {
     /// Calls a script, and once more where its answer was lost: none minds that.
-    pub(super) async fn call(&self, call: &Call, deadline: Duration) -> Result<Value, StoreError> {
+    pub(super) async fn call(
+        &self,
+        call: &Call,
+        deadline: Duration,
+    ) -> Result<Answered, StoreError> {
         let until = Instant::now() + deadline;
         let mut answer = self.call_once(call, until).await;
         if let Err(error) = &answer
@@ -46,7 +53,7 @@ impl Server {
         answer.map_err(failed)
     }
 
-    async fn call_once(&self, call: &Call, until: Instant) -> RedisResult<Value> {
+    async fn call_once(&self, call: &Call, until: Instant) -> RedisResult<Answered> {
         let is_ours = |answer: &Value| call.is_answered_by(answer);
         match self.exchange(call.by_hash(), until, is_ours).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -58,7 +65,8 @@ impl Server {
 
     /// Sends one command, and waits for its answer no longer than this.
     pub(super) async fn send(&self, command: &Cmd, until: Instant) -> RedisResult<Value> {
-        self.exchange(command, until, |_| true).await
+        let (answer, _) = self.exchange(command, until, |_| true).await?;
+        Ok(answer)
     }
 
     async fn exchange(
@@ -66,14 +74,13 @@ impl Server {
         command: &Cmd,
         until: Instant,
         is_ours: impl Fn(&Value) -> bool,
-    ) -> RedisResult<Value> {
+    ) -> RedisResult<Answered> {
         let link = match self {
             Self::One(link) => link,
             Self::Many(connection) => {
                 let answer = runtime::timeout_at(until, connection.send(command)).await;
-                return answer
-                    .unwrap_or_else(|_| Err(late()))
-                    .and_then(Value::extract_error);
+                let answer = answer.unwrap_or_else(|_| Err(late()))?;
+                return Ok((answer.extract_error()?, None));
             }
         };
         let connected = link.connected(until).await?;
@@ -90,7 +97,7 @@ impl Server {
             Ok(answer) if !is_ours(answer) => link.lose(&connected),
             _ => link.answered(),
         }
-        answer
+        Ok((answer?, connected.replicas.clone()))
     }
 }
 
