@@ -44,10 +44,8 @@ impl Server {
     ) -> Result<Answered, StoreError> {
         let until = Instant::now() + deadline;
         let mut answer = self.call_once(call, until).await;
-        if let Err(error) = &answer
-            && is_broken(error)
-            && !error.is_timeout()
-        {
+        let broke = |error: &RedisError| is_broken(error) && !error.is_timeout();
+        if answer.as_ref().is_err_and(broke) {
             answer = self.call_once(call, until).await;
         }
         answer.map_err(failed)
