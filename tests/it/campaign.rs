@@ -90,6 +90,24 @@ fn a_second_start_after_a_recorded_answer_is_found() {
 }
 
 #[test]
+fn a_second_start_after_an_answer_that_an_outage_met_on_its_way_is_allowed() {
+    let mut evidence = evidence(&[run(0, 1, 10_000, 10_020), run(1, 1, 10_600, 10_610)]);
+    evidence.claims_die = true;
+    assert!(matches!(found(&evidence), Violation::RanAgain(..)));
+    evidence.outages.push(10_030..11_500);
+    nothing_found(&evidence);
+    // A claim that outlives its connection keeps others away for the rest of its lease.
+    evidence.claims_die = false;
+    evidence.runs[1].fence = 2;
+    evidence.runs[1].start = 10_500;
+    assert!(matches!(found(&evidence), Violation::LeaseAlive(..)));
+    evidence.runs[1].start = 10_600;
+    nothing_found(&evidence);
+    evidence.outages[0] = 10_521..11_500;
+    assert!(matches!(found(&evidence), Violation::RanAgain(..)));
+}
+
+#[test]
 fn a_second_start_while_the_first_runs_unharmed_is_found() {
     let mut evidence = evidence(&[run(0, 1, 10_000, 15_000), run(1, 2, 14_000, 14_010)]);
     assert!(matches!(found(&evidence), Violation::RanAgain(..)));

@@ -12,6 +12,9 @@ use super::{Evidence, Process, Run, Shown, Sighting, Violation, verdict::Verdict
 /// How long a process that lives may take to save an answer, in milliseconds.
 const SAVING: u64 = 2000;
 
+/// How long an answer may be on its way to a store that is there, in milliseconds.
+const ON_ITS_WAY: u64 = 500;
+
 /// How long a process that was stopped may take to begin what it was about to, in milliseconds.
 const BEGINNING: u64 = 2000;
 
@@ -94,7 +97,8 @@ impl Evidence {
             + SAVING;
         // One that was kept waiting and not harmed saves its answer in the end, and keeps its
         // lease if it can.
-        (cut <= end || harmed.is_some_and(|harmed| harmed <= saved_by)).then_some(cut)
+        let unsaved = cut <= end + ON_ITS_WAY || harmed.is_some_and(|harmed| harmed <= saved_by);
+        unsaved.then_some(cut)
     }
 
     /// Returns until when a lease surely lasted that was last renewed, or could be, at its cut. It
