@@ -174,7 +174,8 @@ impl<S: Store> Exchange<S> {
         I: Service<Q> + Clone,
     {
         let permit = self.shared.permits.try_take()?;
-        match self.claim(fingerprint).await? {
+        let store_failure = self.shared.settings.store_failure;
+        match self.claim(fingerprint, store_failure).await? {
             Found::Nothing(start) => return Ok(Turn::Run(permit, start)),
             Found::Record(record) => return Ok(Turn::Replay(record)),
             Found::Owner(_) => {}
@@ -198,9 +199,8 @@ impl<S: Store> Exchange<S> {
             let earliest_next = Instant::now() + SHORTEST_PAUSE;
             // Listening begins before the claim, so that no change after it is missed.
             let changed = self.shared.store.changed(self.claim.name());
-            let left = match self.claim(fingerprint).await? {
-                // Without the store: the owner that was there may be at work still.
-                Found::Nothing(Start::Degraded) => return Err(Rejection::StoreUnavailable.into()),
+            // Without the store, the owner that was there may be at work still.
+            let left = match self.claim(fingerprint, StoreFailure::FailClosed).await? {
                 Found::Nothing(start) => return Ok(Turn::Run(permit, start)),
                 Found::Record(record) => return Ok(Turn::Replay(record)),
                 Found::Owner(left) => left,
@@ -226,7 +226,11 @@ impl<S: Store> Exchange<S> {
     ///
     /// Only an owner found leaves the exchange to its client again: everything else may have made
     /// a claim, which has to be settled.
-    async fn claim(&self, fingerprint: &Fingerprint) -> Result<Found, Rejection> {
+    async fn claim(
+        &self,
+        fingerprint: &Fingerprint,
+        store_failure: StoreFailure,
+    ) -> Result<Found, Rejection> {
         let settings = &self.shared.settings;
         self.hang_up.outlive();
         let sent = Instant::now();
@@ -282,7 +286,7 @@ impl<S: Store> Exchange<S> {
             Err(error) => {
                 events::store_failed("claim", self.claim.name(), &error);
                 let unreachable = error.kind() == StoreErrorKind::Unavailable;
-                if unreachable && settings.store_failure == StoreFailure::FailOpen {
+                if unreachable && store_failure == StoreFailure::FailOpen {
                     events::ran_without_store(self.claim.name());
                     return Ok(Found::Nothing(Start::Degraded));
                 }

@@ -19,7 +19,7 @@ pub enum StoreFailure {
     FailClosed,
     /// The request runs without the store, and twice if it is sent twice. Its response is marked
     /// `Idempotency-Degraded: true`. Only where the store is *unavailable*: one that is full or
-    /// corrupt still refuses.
+    /// corrupt still refuses, and a request that waits for another is refused too.
     FailOpen,
 }
 

@@ -113,8 +113,12 @@ async fn who_met_an_owner_does_not_run_beside_it_when_the_store_fails() {
     // The owner's, the waiter's, and the waiter's once it listens.
     until(|| wire.store.count(Op::Claim) == 3).await;
     wire.store.next(Op::Claim, DOWN);
-    waiter.await.unwrap().assert_refused("store-unavailable");
+    // Longer than the lease that it waits for.
+    sleep(20 * SECOND).await;
     assert_eq!(wire.runs(), 1);
+    waiter.await.unwrap().assert_refused("store-unavailable");
+    // What it may have claimed is taken back, as after any claim that failed.
+    until(|| wire.store.count(Op::Release) == 1).await;
     gate.open();
     assert_eq!(owner.await.unwrap().status, 201);
 }
