@@ -41,16 +41,7 @@ impl Core {
         statement: &str,
         params: &[Param<'_>],
     ) -> Result<Vec<Row>, Failure> {
-        self.within_deadline(async {
-            let mut repeats = Repeats::new();
-            loop {
-                match self.query_once(statement, params).await {
-                    Err(failure) => repeats.after(failure).await?,
-                    answer => return answer,
-                }
-            }
-        })
-        .await
+        self.repeated(|| self.query_once(statement, params)).await
     }
 
     async fn query_once(&self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Failure> {
@@ -63,16 +54,7 @@ impl Core {
     /// Runs a script by itself, within the deadline, and as often as a statement: all of it, or
     /// nothing.
     pub(super) async fn repeat_script(&self, script: &str) -> Result<(), Failure> {
-        self.within_deadline(async {
-            let mut repeats = Repeats::new();
-            loop {
-                match self.script(script).await {
-                    Err(failure) => repeats.after(failure).await?,
-                    answer => return answer,
-                }
-            }
-        })
-        .await
+        self.repeated(|| self.script(script)).await
     }
 
     /// Runs a script by itself: all of it, or nothing.
@@ -81,6 +63,22 @@ impl Core {
         let answer = session.script(script).await;
         give_back(session, &answer);
         answer
+    }
+
+    async fn repeated<T, F>(&self, once: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        self.within_deadline(async {
+            let mut repeats = Repeats::new();
+            loop {
+                match once().await {
+                    Err(failure) => repeats.after(failure).await?,
+                    answer => return answer,
+                }
+            }
+        })
+        .await
     }
 
     pub(super) async fn within_deadline<T>(

@@ -5,8 +5,11 @@ use tower_idempotency::{
     store::{Completion, ConnectError, ConnectErrorKind, Renewal, StoreErrorKind, UnsafeSettings},
 };
 
-use super::claims::{
-    acquire, assert_acquired, assert_failed, assert_record, complete, fresh, rival, until_ok,
+use super::{
+    claims::{
+        acquire, assert_acquired, assert_failed, assert_record, complete, fresh, rival, until_ok,
+    },
+    sentinel::until,
 };
 use crate::support::{
     proxy::{Proxy, Weather},
@@ -107,14 +110,6 @@ async fn a_connection_of_the_users_cannot_wait_for_replicas() {
 async fn waiting(proxy: &Proxy, deadline: Duration) -> Result<RedisStore, ConnectError> {
     let builder = RedisStore::builder().wait_replicas(1).deadline(deadline);
     builder.connect(&format!("redis://{}", proxy.address)).await
-}
-
-async fn until(come_about: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !come_about() {
-        assert!(start.elapsed() < Duration::from_secs(20));
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

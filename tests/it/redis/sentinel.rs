@@ -100,7 +100,7 @@ impl Watched {
     }
 }
 
-async fn until(come_about: impl Fn() -> bool) {
+pub(super) async fn until(come_about: impl Fn() -> bool) {
     let start = Instant::now();
     while !come_about() {
         assert!(start.elapsed() < Duration::from_secs(60));

@@ -10,7 +10,10 @@ use rusqlite::Connection;
 use tokio::task::JoinSet;
 use tower_idempotency::{
     SqliteStore, Store,
-    store::{Claim, OpenError, OpenErrorKind, Renewal, StoreErrorKind, Synchronous},
+    store::{
+        Claim, Claimed, OpenError, OpenErrorKind, Renewal, SqliteTransaction, StoreErrorKind,
+        Synchronous,
+    },
 };
 
 use super::{database::Database, wal::commits};
@@ -91,8 +94,19 @@ async fn a_database_of_ones_own_keeps_all_that_is_in_it() {
     let own = database.connection();
     own.execute_batch("CREATE TABLE a (b); INSERT INTO a VALUES (17); PRAGMA user_version = 42")
         .unwrap();
+    own.pragma_update(None, "wal_autocheckpoint", 7).unwrap();
     let store = SqliteStore::open_with(own).await.unwrap();
     assert_acquired(acquire(&store, &fresh()).await, 1);
+    let claimed = acquire(&store.clone().transactional(), &fresh()).await;
+    let Ok(Claimed::Acquired(acquired)) = claimed else {
+        panic!("{claimed:?}");
+    };
+    let transaction: &SqliteTransaction = acquired.extensions.get().unwrap();
+    let pages = |own: &Connection| {
+        own.query_row("PRAGMA wal_autocheckpoint", [], |row| row.get::<_, i64>(0))
+    };
+    assert_eq!(transaction.run(pages).await.unwrap(), 7);
+    drop(acquired);
     let own = database.connection();
     let read = |sql: &str| own.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(read("SELECT b FROM a"), 17);
