@@ -48,15 +48,11 @@ async fn an_encrypted_store_may_be_looked_into_and_mended() {
 #[cfg(all(unix, feature = "redis"))]
 mod redis {
     use super::*;
-    use crate::support::redis::RedisServer;
+    use crate::support::redis::{RedisServer, patient};
     use tower_idempotency::RedisStore;
 
-    /// Machines under test are slow.
-    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
-
     async fn connect(url: &str) -> RedisStore {
-        let builder = RedisStore::builder().deadline(PATIENCE);
-        builder.connect(url).await.unwrap()
+        patient().connect(url).await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]

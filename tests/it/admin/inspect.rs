@@ -7,7 +7,7 @@ use http::Request;
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_idempotency::{
-    Admin, IdempotencyLayer, PostgresStore, RedisStore, Scope, Store, UnknownOutcome,
+    Admin, IdempotencyLayer, PostgresStore, Scope, Store, UnknownOutcome,
     store::{Claim, Encrypted, KeyRing},
 };
 
@@ -17,7 +17,7 @@ use crate::{
         claims::{acquire, fresh, leased},
         examples::run,
         postgres::{Driver, PostgresServer, Stores},
-        redis::RedisServer,
+        redis::{RedisServer, patient},
         wire::{Answer, keyed, response},
     },
 };
@@ -211,7 +211,7 @@ async fn an_unknown_outcome_is_found_and_resolved_in_a_sqlite_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_outcome_is_found_and_resolved_in_redis() {
     let server = RedisServer::start();
-    let builder = RedisStore::builder().prefix("shop:");
+    let builder = patient().prefix("shop:");
     let store = builder.connect(&server.url()).await.unwrap();
     let flags = ["--store", &server.url(), "--prefix", "shop:"];
     a_night_at_three(store, &flags).await;
@@ -234,7 +234,7 @@ async fn an_unknown_outcome_is_found_and_resolved_under_encryption() {
     fs::write(&keys[1], "02".repeat(32) + "\n").unwrap();
     let [old, new] = [1, 2].map(|id: usize| format!("{id}:{}", keys[id - 1].display()));
     let ring = || KeyRing::new(2, &[2; 32]).and(1, &[1; 32]);
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = patient().connect(&server.url()).await.unwrap();
     let url = server.url();
     let flags = ["--store", &url, "--encryption", &new, "--encryption", &old];
     a_night_at_three(Encrypted::new(store.clone(), ring()), &flags).await;

@@ -19,11 +19,8 @@ use tower_idempotency::{
 
 use crate::support::{
     claims::{acquire, assert_failed, complete, fresh},
-    redis::RedisServer,
+    redis::{RedisServer, patient},
 };
-
-/// Machines under test are slow.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Puts so many records there as a busy service would have, of 423 bytes each.
 fn fill(server: &RedisServer, keys: usize) {
@@ -142,7 +139,7 @@ async fn a_million_keys_are_listed_without_blocking_the_server() {
 }
 
 async fn with_prefix(server: &RedisServer, prefix: &str) -> RedisStore {
-    let builder = RedisStore::builder().prefix(prefix).deadline(PATIENCE);
+    let builder = patient().prefix(prefix);
     builder.connect(&server.url()).await.unwrap()
 }
 
@@ -219,7 +216,7 @@ mod cluster {
         let nodes = three().await;
         let connect = async |prefix: &str| {
             let urls = nodes.iter().map(RedisServer::url);
-            let builder = RedisStore::builder().prefix(prefix).deadline(PATIENCE);
+            let builder = patient().prefix(prefix);
             builder.connect_cluster(urls).await.unwrap()
         };
         admin_conformance(|| connect("idem:"), Capabilities::durable())

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use bytes::Bytes;
 use http::Response;
 use tower_idempotency::{
-    Admin, MemoryStore, RedisStore, Store,
+    Admin, MemoryStore, Store,
     admin::{Force, Forgotten, List, Repair, Repaired},
 };
 
@@ -15,7 +15,7 @@ use crate::{
         claims::{acquire, complete, fresh},
         log::Log,
         postgres::{Driver, PostgresServer, Stores},
-        redis::RedisServer,
+        redis::{RedisServer, patient},
     },
 };
 
@@ -94,7 +94,7 @@ async fn every_act_is_an_event_and_the_page_lists_them() {
     let database = Database::new();
     tells_of_everything("sqlite", &database.store().await).await;
     let server = RedisServer::start();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = patient().connect(&server.url()).await.unwrap();
     tells_of_everything("redis", &store).await;
     for driver in Driver::ALL {
         let stores = Stores::new(PostgresServer::shared(), driver);

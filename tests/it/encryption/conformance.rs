@@ -19,11 +19,11 @@ async fn an_encrypted_store_keeps_the_contract() {
 #[cfg(all(unix, feature = "redis"))]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_redis_store_keeps_the_contract() {
-    use tower_idempotency::RedisStore;
+    use crate::support::redis::{RedisServer, patient};
 
-    let server = crate::support::redis::RedisServer::start();
+    let server = RedisServer::start();
     let factory = || async {
-        let store = RedisStore::connect(&server.url()).await.unwrap();
+        let store = patient().connect(&server.url()).await.unwrap();
         Encrypted::new(store, ring())
     };
     conformance(factory, Capabilities::durable()).await.unwrap();

@@ -9,7 +9,7 @@ use tower_idempotency::{
 use super::claims::{
     acquire, assert_acquired, assert_record, complete, documented, fresh, leased, rival,
 };
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 /// Makes the user that the docs name, and returns its URL.
 fn user(server: &RedisServer, rules: &str) -> String {
@@ -32,8 +32,8 @@ async fn the_documented_user_can_do_all_there_is_to_do() {
 
 async fn all_there_is(server: &RedisServer) {
     let url = user(server, &documented_rules());
-    let store = RedisStore::connect(&url).await.unwrap();
-    let waiter = RedisStore::connect(&url).await.unwrap();
+    let store = patient().connect(&url).await.unwrap();
+    let waiter = patient().connect(&url).await.unwrap();
     assert_eq!(store.warnings(), [""; 0]);
 
     let claim = fresh();
@@ -83,7 +83,7 @@ async fn claims_and_records(store: &RedisStore, servers: &[RedisServer]) {
 async fn the_documented_user_can_wait_for_replicas() {
     let (master, _replica) = super::replicas::pair().await;
     let url = user(&master, &rules_for("wait_replicas:"));
-    let builder = RedisStore::builder().wait_replicas(1);
+    let builder = patient().wait_replicas(1);
     let store = builder.connect(&url).await.unwrap();
     claims_and_records(&store, &[master]).await;
 }
@@ -94,7 +94,7 @@ async fn the_documented_user_can_use_a_cluster() {
     let nodes = super::cluster::three().await;
     let rules = rules_for("Cluster:");
     let urls: Vec<_> = nodes.iter().map(|node| user(node, &rules)).collect();
-    let store = RedisStore::builder().connect_cluster(urls).await.unwrap();
+    let store = patient().connect_cluster(urls).await.unwrap();
     claims_and_records(&store, &nodes).await;
 
     // While a key's slot moves, its node sends those who ask for what is not there to the next.
@@ -146,7 +146,7 @@ async fn the_documented_user_can_look_into_a_store_and_mend_it() {
 
     for server in RedisServer::of_every_version() {
         let url = user(&server, &rules_for("Operators:"));
-        let store = RedisStore::connect(&url).await.unwrap();
+        let store = patient().connect(&url).await.unwrap();
         let claim = fresh();
         assert_acquired(acquire(&store, &claim).await, 1);
         store.abandon(&claim).await.unwrap();
@@ -193,8 +193,8 @@ async fn a_user_without_channels_is_woken_by_looking() {
     let server = RedisServer::durable();
     let rules = documented_rules().replace("&idem:*", "");
     let url = user(&server, &rules);
-    let store = RedisStore::connect(&url).await.unwrap();
-    let waiter = RedisStore::connect(&url).await.unwrap();
+    let store = patient().connect(&url).await.unwrap();
+    let waiter = patient().connect(&url).await.unwrap();
     let claim = fresh();
     assert_acquired(acquire(&store, &claim).await, 1);
     let changed = tokio::spawn(waiter.changed(claim.name()));

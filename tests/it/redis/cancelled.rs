@@ -14,7 +14,7 @@ use tower_idempotency::{
 };
 
 use super::claims::{acquire, assert_acquired, assert_record, complete, fresh, rival};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 const RECORDS: usize = 64;
 const CALLERS: usize = 16;
@@ -34,7 +34,7 @@ async fn no_answer_goes_astray_when_400_000_operations_are_cancelled_in_flight()
 /// answer.
 async fn cancel(total: usize) {
     let server = RedisServer::start();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = patient().connect(&server.url()).await.unwrap();
     let mut records: Vec<(Claim, Vec<u8>)> = Vec::new();
     for number in 0..RECORDS {
         let claim = fresh();

@@ -8,7 +8,7 @@ use tower_idempotency::{
 };
 
 use super::claims::{acquire, assert_acquired, complete, fresh};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 /// Three masters that share the slots.
 pub(crate) async fn three() -> Vec<RedisServer> {
@@ -49,7 +49,7 @@ pub(crate) async fn three() -> Vec<RedisServer> {
 
 async fn on(nodes: &[RedisServer]) -> RedisStore {
     let urls = nodes.iter().map(RedisServer::url);
-    RedisStore::builder().connect_cluster(urls).await.unwrap()
+    patient().connect_cluster(urls).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

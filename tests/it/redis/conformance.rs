@@ -1,12 +1,9 @@
-use tower_idempotency::{
-    RedisStore,
-    testing::{Capabilities, conformance},
-};
+use tower_idempotency::testing::{Capabilities, conformance};
 
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 async fn keeps_its_contract(url: &str, server: &RedisServer) {
-    let factory = || async { RedisStore::connect(url).await.unwrap() };
+    let factory = || async { patient().connect(url).await.unwrap() };
     let kept = conformance(factory, Capabilities::durable()).await;
     kept.unwrap_or_else(|violations| panic!("{}: {violations}", server.version()));
 }
@@ -31,8 +28,7 @@ async fn the_redis_store_keeps_its_contract_over_a_connection_of_the_users() {
     conformance(
         || async {
             let connection = client.get_multiplexed_async_connection().await.unwrap();
-            let builder = RedisStore::builder();
-            builder.connect_with(connection).await.unwrap()
+            patient().connect_with(connection).await.unwrap()
         },
         Capabilities::durable(),
     )

@@ -8,7 +8,7 @@ use tower_idempotency::{
 use super::claims::{
     acquire, assert_acquired, assert_failed, assert_record, complete, fresh, rival, until_ok,
 };
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 const DEADLINE: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_millis(100);
@@ -77,7 +77,7 @@ async fn a_server_that_stops_answering_is_given_up_within_the_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_that_was_closed_costs_nobody_an_error() {
     let server = RedisServer::start();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = patient().connect(&server.url()).await.unwrap();
     assert_acquired(acquire(&store, &fresh()).await, 1);
     for _ in 0..3 {
         // Sooner than that, and it is not worth another try at once.
@@ -90,7 +90,7 @@ async fn an_idle_connection_that_was_closed_costs_nobody_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_callers_share_one_connection_also_after_it_was_lost() {
     let server = RedisServer::start();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = patient().connect(&server.url()).await.unwrap();
     let hundred = || async {
         let claims: Vec<_> = (0..100).map(|_| fresh()).collect();
         let all = claims.iter().map(|claim| acquire(&store, claim));
@@ -116,7 +116,7 @@ async fn a_hundred_callers_share_one_connection_also_after_it_was_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_leaves_no_connection_behind() {
     let server = RedisServer::start();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = patient().connect(&server.url()).await.unwrap();
     let claim = fresh();
     assert_acquired(acquire(&store, &claim).await, 1);
     let changed = tokio::spawn(store.changed(claim.name()));
@@ -135,7 +135,7 @@ fn a_store_outlives_the_runtime_that_made_it() {
     let server = RedisServer::start();
     let runtime = || tokio::runtime::Runtime::new().unwrap();
     let first = runtime();
-    let store = first.block_on(RedisStore::connect(&server.url())).unwrap();
+    let store = first.block_on(patient().connect(&server.url())).unwrap();
     first.block_on(async { assert_acquired(acquire(&store, &fresh()).await, 1) });
     drop(first);
     runtime().block_on(async {

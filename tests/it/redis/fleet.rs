@@ -6,10 +6,10 @@ use axum::{Router, body::Body, routing::post};
 use http::{Request, StatusCode};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
-use tower_idempotency::{IdempotencyLayer, RedisStore};
+use tower_idempotency::IdempotencyLayer;
 
 use crate::support::{
-    redis::RedisServer,
+    redis::{RedisServer, patient},
     sockets::{Gate, PATIENCE},
 };
 
@@ -37,9 +37,7 @@ async fn sixty_four_servers_hold_a_connection_each_and_one_more_for_those_who_wa
     let handler = |gate: Gate| post(async move || gate.pass().await);
     let mut apps = Vec::new();
     for _ in 0..SERVERS {
-        // All at once, on a busy machine.
-        let builder = RedisStore::builder().deadline(PATIENCE / 4);
-        let store = builder.connect(&server.url()).await.unwrap();
+        let store = patient().connect(&server.url()).await.unwrap();
         let layer = IdempotencyLayer::new(store)
             .wait(PATIENCE * 3)
             .lease(PATIENCE * 3);

@@ -9,10 +9,10 @@ use super::claims::{
     acquire, assert_acquired, assert_failed, assert_record, complete, fingerprint, fresh, leased,
     rival,
 };
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 async fn on(server: &RedisServer) -> RedisStore {
-    RedisStore::connect(&server.url()).await.unwrap()
+    patient().connect(&server.url()).await.unwrap()
 }
 
 /// Runs a command whose words are bytes.
@@ -83,7 +83,7 @@ async fn values_keep_the_layout_that_other_versions_read() {
 #[tokio::test]
 async fn the_prefix_is_what_every_key_begins_with() {
     let server = RedisServer::start();
-    let builder = RedisStore::builder().prefix("shop:");
+    let builder = patient().prefix("shop:");
     let store = builder.connect(&server.url()).await.unwrap();
     let claim = fresh();
     assert_acquired(acquire(&store, &claim).await, 1);

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use tower::ServiceExt;
 use tower_idempotency::{
-    Effects, IdempotencyLayer, Record, RecordName, RedisStore, Store,
+    Effects, IdempotencyLayer, Record, RecordName, Store,
     store::{Claim, Claimed, OwnerToken},
 };
 
 use super::claims::{acquire, assert_acquired, fresh};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 /// The name that all golden records stand under.
 fn name() -> RecordName {
@@ -32,7 +32,7 @@ async fn the_golden_records_are_read_back_through_redis() {
     assert!(golden.len() >= 5);
     for server in RedisServer::of_every_version() {
         for record in &golden {
-            let store = RedisStore::connect(&server.url()).await.unwrap();
+            let store = patient().connect(&server.url()).await.unwrap();
             server.command(&["FLUSHALL"]);
             let of = |owner| Claim::new(name(), owner, fresh().lease(), fresh().ttl());
             let claim = of(OwnerToken::random());
@@ -62,7 +62,7 @@ async fn status(app: &Router, key: &str) -> StatusCode {
 #[tokio::test]
 async fn a_record_that_stands_under_another_key_is_nobodys_answer() {
     let server = RedisServer::start();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = patient().connect(&server.url()).await.unwrap();
     let layer = IdempotencyLayer::new(store);
     let app = Router::new().route("/", post("paid")).layer(layer);
     assert_eq!(status(&app, "one").await, 200);

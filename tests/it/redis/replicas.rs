@@ -13,7 +13,7 @@ use super::{
 };
 use crate::support::{
     proxy::{Proxy, Weather},
-    redis::RedisServer,
+    redis::{RedisServer, patient},
 };
 
 pub(super) async fn pair() -> (RedisServer, RedisServer) {
@@ -36,7 +36,7 @@ pub(super) async fn pair() -> (RedisServer, RedisServer) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_acknowledged_is_on_the_replica_that_takes_over() {
     let (mut master, replica) = pair().await;
-    let builder = RedisStore::builder().wait_replicas(1);
+    let builder = patient().wait_replicas(1);
     let store = builder.connect(&master.url()).await.unwrap();
     let (held, done) = (fresh(), fresh());
     assert_acquired(acquire(&store, &held).await, 1);
@@ -46,7 +46,7 @@ async fn what_is_acknowledged_is_on_the_replica_that_takes_over() {
     master.kill();
     replica.command(&["REPLICAOF", "NO", "ONE"]);
 
-    let survivor = RedisStore::connect(&replica.url()).await.unwrap();
+    let survivor = patient().connect(&replica.url()).await.unwrap();
     assert_record(acquire(&survivor, &rival(&done)).await, b"done");
     assert_eq!(
         complete(&survivor, &held, b"r").await.unwrap(),
@@ -70,7 +70,7 @@ async fn what_too_few_replicas_have_is_not_acknowledged() {
         StoreErrorKind::Unavailable,
     );
     // Whoever does not wait for replicas is not held up by those who do.
-    let other = RedisStore::connect(&master.url()).await.unwrap();
+    let other = patient().connect(&master.url()).await.unwrap();
     let start = Instant::now();
     let another = fresh();
     let (waits, quick) = tokio::join!(acquire(&store, &claim), acquire(&other, &another));
@@ -86,7 +86,7 @@ async fn what_too_few_replicas_have_is_not_acknowledged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_callers_wait_for_replicas_together() {
     let (master, _replica) = pair().await;
-    let builder = RedisStore::builder().wait_replicas(1);
+    let builder = patient().wait_replicas(1);
     let store = builder.connect(&master.url()).await.unwrap();
     let claims: Vec<_> = (0..100).map(|_| fresh()).collect();
     let all = claims.iter().map(|claim| acquire(&store, claim));
@@ -126,7 +126,7 @@ async fn replicas_of_a_successor_do_not_count_for_who_wrote_to_its_predecessor()
     // Once all are there, it is acknowledged there.
     proxy.cut();
     until_ok(|| acquire(&store, &claim)).await;
-    let survivor = RedisStore::connect(&successor.url()).await.unwrap();
+    let survivor = patient().connect(&successor.url()).await.unwrap();
     assert_eq!(survivor.renew(&claim).await.unwrap(), Renewal::Renewed);
 }
 
@@ -168,7 +168,7 @@ async fn a_store_is_not_connected_to_two_servers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_wait_is_replaced() {
     let (master, _replica) = pair().await;
-    let builder = RedisStore::builder().wait_replicas(1);
+    let builder = patient().wait_replicas(1);
     let store = builder.connect(&master.url()).await.unwrap();
     assert_acquired(acquire(&store, &fresh()).await, 1);
     let clients = master.lines(&["CLIENT", "LIST", "TYPE", "normal"]);

@@ -4,7 +4,7 @@ use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServer
 use tower_idempotency::{RedisStore, Store, store::Renewal};
 
 use super::claims::{acquire, assert_acquired, assert_record, complete, fresh, rival, until_ok};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 /// A master, its replica, and three who watch them.
 pub(super) struct Watched {
@@ -93,10 +93,7 @@ impl Watched {
         let urls = self.sentinels.iter().map(RedisServer::url).collect();
         let kind = SentinelServerType::Master;
         let client = SentinelClient::build(urls, "main", user, kind).unwrap();
-        RedisStore::builder()
-            .connect_sentinel(client)
-            .await
-            .unwrap()
+        patient().connect_sentinel(client).await.unwrap()
     }
 }
 
@@ -137,7 +134,7 @@ async fn after_a_failover_nobody_is_answered_by_the_master_of_before() {
     assert_record(acquire(&store, &rival(&done)).await, b"done");
     let fresh = fresh();
     assert_acquired(acquire(&store, &fresh).await, 1);
-    let survivor = RedisStore::connect(&watched.replica.url()).await.unwrap();
+    let survivor = patient().connect(&watched.replica.url()).await.unwrap();
     assert_eq!(survivor.renew(&fresh).await.unwrap(), Renewal::Renewed);
 }
 

@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use tower_idempotency::{Effects, RedisStore, Store};
+use tower_idempotency::{Effects, Store};
 
 use super::claims::{acquire, assert_acquired, fresh};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 const KEYS: u64 = 20_000;
 
 /// Returns how many bytes of the server's memory each key takes.
 async fn each(record: Option<usize>) -> u64 {
     let server = RedisServer::start();
-    let store = &RedisStore::connect(&server.url()).await.unwrap();
+    let store = &patient().connect(&server.url()).await.unwrap();
     let make = |_| async move {
         let claim = fresh();
         assert_acquired(acquire(store, &claim).await, 1);

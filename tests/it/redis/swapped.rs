@@ -6,12 +6,12 @@ use redis::{
 };
 use tokio::sync::oneshot;
 use tower_idempotency::{
-    Effects, RedisStore, Store,
+    Effects, Store,
     store::{Claim, StoreError, StoreErrorKind, UnsafeSettings},
 };
 
 use super::claims::{acquire, assert_acquired, assert_failed, complete, fresh, rival};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 /// A connection that gives each of two callers the other's answer.
 #[derive(Clone)]
@@ -64,13 +64,13 @@ fn corrupt<T: std::fmt::Debug>(results: [Result<T, StoreError>; 2]) {
 #[tokio::test]
 async fn swapped_answers_are_nobodys() {
     let server = RedisServer::start();
-    let honest = RedisStore::connect(&server.url()).await.unwrap();
+    let honest = patient().connect(&server.url()).await.unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let swapping = Swapping {
         inner: client.get_multiplexed_async_connection().await.unwrap(),
         first: Arc::default(),
     };
-    let builder = RedisStore::builder().unsafe_settings(UnsafeSettings::Ignore);
+    let builder = patient().unsafe_settings(UnsafeSettings::Ignore);
     let store = &builder.connect_with(swapping).await.unwrap();
     // Teaches the server the scripts, so that none of them is asked for twice.
     let taught = fresh();

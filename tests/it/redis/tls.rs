@@ -4,7 +4,7 @@ use redis::{Client, TlsCertificates};
 use tower_idempotency::{RedisStore, store::ConnectErrorKind};
 
 use super::claims::{acquire, assert_acquired, assert_record, complete, fresh, rival};
-use crate::support::redis::{RedisServer, free_port, new_directory};
+use crate::support::redis::{RedisServer, free_port, new_directory, patient};
 
 /// Makes a certificate for 127.0.0.1 that is its own authority.
 fn certificate(directory: &Path) {
@@ -43,8 +43,7 @@ async fn operations_go_over_tls_to_a_server_that_proves_who_it_is() {
         root_cert: Some(fs::read(directory.join("crt")).unwrap()),
     };
     let client = Client::build_with_tls(url.as_str(), certificates).unwrap();
-    let builder = RedisStore::builder();
-    let store = builder.connect_client(client).await.unwrap();
+    let store = patient().connect_client(client).await.unwrap();
     let claim = fresh();
     assert_acquired(acquire(&store, &claim).await, 1);
     complete(&store, &claim, b"r").await.unwrap();

@@ -4,15 +4,15 @@ use tokio::{task::JoinSet, time::timeout};
 use tower_idempotency::{RedisStore, Store, store::Claim};
 
 use super::claims::{acquire, assert_acquired, complete, fresh};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, patient};
 
 /// Sooner than any look at a key whose changes are pushed.
 const PUSHED: Duration = Duration::from_millis(400);
 
 /// A claim that is held, the store that holds it, and another store on the same server.
 async fn held(server: &RedisServer) -> (Claim, RedisStore, RedisStore) {
-    let owner = RedisStore::connect(&server.url()).await.unwrap();
-    let waiter = RedisStore::connect(&server.url()).await.unwrap();
+    let owner = patient().connect(&server.url()).await.unwrap();
+    let waiter = patient().connect(&server.url()).await.unwrap();
     let claim = fresh();
     assert_acquired(acquire(&owner, &claim).await, 1);
     (claim, owner, waiter)

@@ -1,11 +1,11 @@
 use std::{env, sync::Arc, thread, time::Duration};
 
+#[cfg(feature = "redis")]
+use super::redis::patient;
 use bytes::Bytes;
 use tokio::{sync::OnceCell, time::Instant};
 #[cfg(feature = "postgres")]
 use tower_idempotency::PostgresStore;
-#[cfg(feature = "redis")]
-use tower_idempotency::RedisStore;
 #[cfg(feature = "sqlite")]
 use tower_idempotency::SqliteStore;
 use tower_idempotency::{
@@ -43,7 +43,7 @@ impl Backing {
         match self.url.split_once(':') {
             #[cfg(feature = "redis")]
             Some(("redis" | "unix", _)) => {
-                let builder = RedisStore::builder().prefix(format!("{}:", self.id));
+                let builder = patient().prefix(format!("{}:", self.id));
                 Arc::new(
                     builder
                         .connect(&self.url)
