@@ -35,4 +35,6 @@ pub(crate) mod redis_cluster;
 pub(crate) mod redis_proxy;
 pub(crate) mod scene;
 pub(crate) mod sockets;
+#[cfg(any(all(unix, feature = "redis"), feature = "postgres", feature = "sqlite"))]
+pub(crate) mod stopwatch;
 pub(crate) mod wire;

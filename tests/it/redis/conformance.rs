@@ -1,3 +1,4 @@
+use redis::AsyncConnectionConfig;
 use tower_idempotency::testing::{Capabilities, conformance};
 
 use crate::support::redis::{RedisServer, patient};
@@ -27,8 +28,13 @@ async fn the_redis_store_keeps_its_contract_over_a_connection_of_the_users() {
     let client = redis::Client::open(server.url()).unwrap();
     conformance(
         || async {
-            let connection = client.get_multiplexed_async_connection().await.unwrap();
-            patient().connect_with(connection).await.unwrap()
+            // The store's own deadline decides, not the connection's.
+            let config = AsyncConnectionConfig::new().set_response_timeout(None);
+            let connection = client.get_multiplexed_async_connection_with_config(&config);
+            patient()
+                .connect_with(connection.await.unwrap())
+                .await
+                .unwrap()
         },
         Capabilities::durable(),
     )

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_idempotency::{
     RedisStore, Store,
-    store::{Completion, Renewal, StoreErrorKind},
+    store::{Completion, RedisStoreBuilder, Renewal, StoreErrorKind},
 };
 
 use super::claims::{
@@ -13,21 +13,25 @@ use super::claims::{
 };
 use crate::support::{
     proxy::{Proxy, Weather},
-    redis::RedisServer,
+    redis::{RedisServer, patient},
+    stopwatch::Stopwatch,
 };
 
 const DEADLINE: Duration = Duration::from_millis(300);
 const GRACE: Duration = Duration::from_millis(100);
 
 async fn behind(proxy: &Proxy) -> RedisStore {
-    let builder = RedisStore::builder().deadline(DEADLINE);
+    behind_as(proxy, RedisStore::builder().deadline(DEADLINE)).await
+}
+
+async fn behind_as(proxy: &Proxy, builder: RedisStoreBuilder) -> RedisStore {
     let url = format!("redis://{}", proxy.address);
     builder.connect(&url).await.unwrap()
 }
 
 /// Asserts that an operation fails within its deadline.
 async fn fails_in_time(store: &RedisStore) {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     assert_failed(acquire(store, &fresh()).await, StoreErrorKind::Unavailable);
     let took = start.elapsed();
     assert!(took <= DEADLINE + GRACE, "{took:?}");
@@ -84,7 +88,7 @@ async fn a_network_that_passes_nothing_is_unavailable_until_it_does_again() {
 async fn a_slow_network_is_used_as_long_as_it_keeps_the_deadline() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port).await;
-    let store = behind(&proxy).await;
+    let store = behind_as(&proxy, patient()).await;
     let claims = [fresh(), fresh(), fresh()];
     proxy.weather(Weather::Late(Duration::from_millis(20)));
     for claim in &claims {
@@ -106,7 +110,7 @@ async fn a_demoted_master_that_stays_up_is_left_for_whoever_has_its_address() {
     let of = format!("127.0.0.1 {}", old.port);
     let new = RedisServer::with(&["--replicaof", &of]);
     let proxy = Proxy::start(old.port).await;
-    let store = behind(&proxy).await;
+    let store = behind_as(&proxy, patient()).await;
     let (held, done) = (fresh(), fresh());
     assert_acquired(acquire(&store, &held).await, 1);
     assert_acquired(acquire(&store, &done).await, 1);

@@ -1,16 +1,14 @@
 //! What the tests claim, and what they look at.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, time::Duration};
 
 use tower_idempotency::{
     Effects, Fingerprint, RecordName, Store, UnknownOutcome,
     store::{Claim, Claimed, Completion, OwnerToken, StoreError, StoreErrorKind},
 };
 use uuid::Uuid;
+
+use super::stopwatch::Stopwatch;
 
 /// Makes a claim of a name and an owner that nothing else has.
 pub(crate) fn fresh() -> Claim {
@@ -91,7 +89,7 @@ pub(crate) async fn until_ok<T, F>(mut call: impl FnMut() -> F) -> Duration
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     while call().await.is_err() {
         assert!(start.elapsed() < Duration::from_secs(20), "still failing");
         tokio::time::sleep(Duration::from_millis(10)).await;
