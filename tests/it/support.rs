@@ -33,6 +33,8 @@ pub(crate) mod redis;
 pub(crate) mod redis_cluster;
 #[cfg(all(unix, feature = "axum", feature = "redis"))]
 pub(crate) mod redis_proxy;
+#[cfg(all(unix, feature = "redis"))]
+pub(crate) mod redis_store;
 pub(crate) mod scene;
 pub(crate) mod sockets;
 #[cfg(any(all(unix, feature = "redis"), feature = "postgres", feature = "sqlite"))]

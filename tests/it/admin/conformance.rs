@@ -48,7 +48,7 @@ async fn an_encrypted_store_may_be_looked_into_and_mended() {
 #[cfg(all(unix, feature = "redis"))]
 mod redis {
     use super::*;
-    use crate::support::redis::{RedisServer, patient};
+    use crate::support::{redis::RedisServer, redis_store::patient};
     use tower_idempotency::RedisStore;
 
     async fn connect(url: &str) -> RedisStore {

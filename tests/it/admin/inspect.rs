@@ -17,7 +17,8 @@ use crate::{
         claims::{acquire, fresh, leased},
         examples::run,
         postgres::{Driver, PostgresServer, Stores},
-        redis::{RedisServer, patient},
+        redis::RedisServer,
+        redis_store::patient,
         wire::{Answer, keyed, response},
     },
 };

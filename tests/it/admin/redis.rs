@@ -19,7 +19,8 @@ use tower_idempotency::{
 
 use crate::support::{
     claims::{acquire, assert_failed, complete, fresh},
-    redis::{RedisServer, patient},
+    redis::RedisServer,
+    redis_store::patient,
 };
 
 /// Puts so many records there as a busy service would have, of 423 bytes each.

@@ -15,7 +15,8 @@ use crate::{
         claims::{acquire, complete, fresh},
         log::Log,
         postgres::{Driver, PostgresServer, Stores},
-        redis::{RedisServer, patient},
+        redis::RedisServer,
+        redis_store::patient,
     },
 };
 

@@ -19,7 +19,7 @@ async fn an_encrypted_store_keeps_the_contract() {
 #[cfg(all(unix, feature = "redis"))]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_redis_store_keeps_the_contract() {
-    use crate::support::redis::{RedisServer, patient};
+    use crate::support::{redis::RedisServer, redis_store::patient};
 
     let server = RedisServer::start();
     let factory = || async {

@@ -9,7 +9,7 @@ use tower_idempotency::{
 use super::claims::{
     acquire, assert_acquired, assert_record, complete, documented, fresh, leased, rival,
 };
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 /// Makes the user that the docs name, and returns its URL.
 fn user(server: &RedisServer, rules: &str) -> String {

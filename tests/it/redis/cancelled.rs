@@ -14,7 +14,7 @@ use tower_idempotency::{
 };
 
 use super::claims::{acquire, assert_acquired, assert_record, complete, fresh, rival};
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 const RECORDS: usize = 64;
 const CALLERS: usize = 16;

@@ -8,7 +8,7 @@ use tower_idempotency::{
 };
 
 use super::claims::{acquire, assert_acquired, complete, fresh};
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 /// Three masters that share the slots.
 pub(crate) async fn three() -> Vec<RedisServer> {

@@ -1,7 +1,7 @@
 use redis::AsyncConnectionConfig;
 use tower_idempotency::testing::{Capabilities, conformance};
 
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 async fn keeps_its_contract(url: &str, server: &RedisServer) {
     let factory = || async { patient().connect(url).await.unwrap() };

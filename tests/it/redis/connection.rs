@@ -8,10 +8,7 @@ use tower_idempotency::{
 use super::claims::{
     acquire, assert_acquired, assert_failed, assert_record, complete, fresh, rival, until_ok,
 };
-use crate::support::{
-    redis::{RedisServer, patient},
-    stopwatch::Stopwatch,
-};
+use crate::support::{redis::RedisServer, redis_store::patient, stopwatch::Stopwatch};
 
 const DEADLINE: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_millis(100);

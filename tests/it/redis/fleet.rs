@@ -9,7 +9,8 @@ use tower::ServiceExt;
 use tower_idempotency::IdempotencyLayer;
 
 use crate::support::{
-    redis::{RedisServer, patient},
+    redis::RedisServer,
+    redis_store::patient,
     sockets::{Gate, PATIENCE},
     stopwatch::Stopwatch,
 };

@@ -9,7 +9,7 @@ use super::claims::{
     acquire, assert_acquired, assert_failed, assert_record, complete, fingerprint, fresh, leased,
     rival,
 };
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 async fn on(server: &RedisServer) -> RedisStore {
     patient().connect(&server.url()).await.unwrap()

@@ -13,7 +13,8 @@ use super::claims::{
 };
 use crate::support::{
     proxy::{Proxy, Weather},
-    redis::{RedisServer, patient},
+    redis::RedisServer,
+    redis_store::patient,
     stopwatch::Stopwatch,
 };
 

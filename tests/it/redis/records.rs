@@ -12,7 +12,7 @@ use tower_idempotency::{
 };
 
 use super::claims::{acquire, assert_acquired, fresh};
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 /// The name that all golden records stand under.
 fn name() -> RecordName {

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::support::{
     proxy::{Proxy, Weather},
-    redis::{RedisServer, patient},
+    redis::RedisServer,
+    redis_store::patient,
 };
 
 pub(super) async fn pair() -> (RedisServer, RedisServer) {

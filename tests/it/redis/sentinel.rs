@@ -4,7 +4,7 @@ use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServer
 use tower_idempotency::{RedisStore, Store, store::Renewal};
 
 use super::claims::{acquire, assert_acquired, assert_record, complete, fresh, rival, until_ok};
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 /// A master, its replica, and three who watch them.
 pub(super) struct Watched {

@@ -5,7 +5,7 @@ use futures_util::{StreamExt, stream};
 use tower_idempotency::{Effects, Store};
 
 use super::claims::{acquire, assert_acquired, fresh};
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 const KEYS: u64 = 20_000;
 

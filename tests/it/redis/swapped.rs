@@ -11,7 +11,7 @@ use tower_idempotency::{
 };
 
 use super::claims::{acquire, assert_acquired, assert_failed, complete, fresh, rival};
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 /// A connection that gives each of two callers the other's answer.
 #[derive(Clone)]

@@ -4,7 +4,10 @@ use redis::{Client, TlsCertificates};
 use tower_idempotency::{RedisStore, store::ConnectErrorKind};
 
 use super::claims::{acquire, assert_acquired, assert_record, complete, fresh, rival};
-use crate::support::redis::{RedisServer, free_port, new_directory, patient};
+use crate::support::{
+    redis::{RedisServer, free_port, new_directory},
+    redis_store::patient,
+};
 
 /// Makes a certificate for 127.0.0.1 that is its own authority.
 fn certificate(directory: &Path) {

@@ -4,7 +4,7 @@ use tokio::{task::JoinSet, time::timeout};
 use tower_idempotency::{RedisStore, Store, store::Claim};
 
 use super::claims::{acquire, assert_acquired, complete, fresh};
-use crate::support::redis::{RedisServer, patient};
+use crate::support::{redis::RedisServer, redis_store::patient};
 
 /// Sooner than any look at a key whose changes are pushed.
 const PUSHED: Duration = Duration::from_millis(400);

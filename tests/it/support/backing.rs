@@ -1,7 +1,7 @@
 use std::{env, sync::Arc, thread, time::Duration};
 
 #[cfg(feature = "redis")]
-use super::redis::patient;
+use super::redis_store::patient;
 use bytes::Bytes;
 use tokio::{sync::OnceCell, time::Instant};
 #[cfg(feature = "postgres")]

@@ -14,18 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tower_idempotency::{RedisStore, store::RedisStoreBuilder};
-
 use super::leash::Leash;
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Stores whose deadline a machine that stands still for a moment does not miss: for tests of
-/// anything but deadlines.
-pub(crate) fn patient() -> RedisStoreBuilder {
-    RedisStore::builder().deadline(PATIENCE)
-}
 
 /// A running `redis-server`.
 #[derive(Debug)]
