@@ -119,7 +119,7 @@ pub use self::store::{PgTransaction, PostgresStore};
 pub use self::store::{SqliteStore, SqliteTransaction};
 
 // Every Rust block of the pages is a test.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "axum", feature = "client"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 #[cfg(all(doctest, feature = "redis"))]
@@ -131,6 +131,15 @@ struct Handlers;
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../docs/operations.md")]
 struct Operations;
+#[cfg(all(doctest, feature = "axum", feature = "postgres", feature = "sqlx"))]
+#[doc = include_str!("../docs/postgres.md")]
+struct Postgres;
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/redis.md")]
+struct Redis;
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../docs/sqlite.md")]
+struct Sqlite;
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../docs/writing-a-store.md")]
 struct WritingAStore;
