@@ -61,7 +61,8 @@ impl Lease {
         // Sequentially consistent here and in `tell_lost`: of two that meet, one sees what the
         // other did.
         let token = self.token.get_or_init(CancellationToken::new);
-        if self.lost.load(Ordering::SeqCst) {
+        // A process that stood still may ask before it comes to a renewal.
+        if self.lost.load(Ordering::SeqCst) || Instant::now() >= self.gives_up_at() {
             token.cancel();
         }
         token.clone()

@@ -79,6 +79,8 @@ impl Permits {
             taken = timeout_at(deadline, self.free.acquire()) => taken,
         };
         match taken {
+            // Asked again: a drain may have come and gone meanwhile.
+            Ok(Ok(_)) if self.is_draining() => Err(Rejection::Draining),
             Ok(Ok(taken)) => Ok(self.permit(taken)),
             _ => Err(Rejection::Overloaded),
         }

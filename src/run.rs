@@ -244,10 +244,9 @@ impl<'a, S: Store> Run<'a, S> {
     }
 
     fn settle_later(&mut self, settlement: Settlement, permit: Permit, renewing: Renewing<S>) {
-        if !settlement.is_final() {
+        if matches!(settlement, Settlement::Abandon) {
             return self.shared.clean_up(*self.claim, settlement, Some(permit));
         }
-        // A result is never given up lightly: its claim goes on being renewed until it is saved.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -255,6 +254,8 @@ impl<'a, S: Store> Run<'a, S> {
             .lease()
             .ends()
             .max(Instant::now() + self.claim.lease());
+        // A result is never given up lightly: its claim goes on being renewed until it is saved.
+        let renewing = settlement.is_final().then_some(renewing);
         let (store, claim) = (Arc::clone(&self.shared.store), *self.claim);
         let extensions = self
             .acquired

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::{
     events,
     runtime::{self, Instant},
+    settings::Settings,
     store::{Claim, Completion, Effects, Store, StoreError},
     telemetry::Stopwatch,
 };
@@ -25,6 +26,15 @@ pub(crate) enum Settlement {
 impl Settlement {
     pub(crate) const fn is_final(&self) -> bool {
         matches!(self, Self::Complete(..))
+    }
+
+    /// Returns for how long there is use in trying again. To be abandoned is what an old claim comes
+    /// to by itself; one under which nothing was done must not come to that.
+    pub(crate) fn is_of_use_for(&self, claim: &Claim, settings: &Settings) -> Duration {
+        match self {
+            Self::Abandon => claim.lease(),
+            Self::Complete(..) | Self::Release => claim.lease().max(settings.max_execution),
+        }
     }
 
     /// Returns what is counted.

@@ -72,7 +72,7 @@ impl<S: Store> Shared<S> {
         Ok((Instant::now() + max, place))
     }
 
-    /// Settles a claim that nobody waits for, if the store made it, within its lease.
+    /// Settles a claim that nobody waits for, if the store made it.
     ///
     /// A permit is kept until then where a drain is to wait for it.
     pub(crate) fn clean_up(&self, claim: Claim, settlement: Settlement, permit: Option<Permit>) {
@@ -83,7 +83,7 @@ impl<S: Store> Shared<S> {
             return;
         };
         let store = Arc::clone(&self.store);
-        let until = Instant::now() + claim.lease();
+        let until = Instant::now() + settlement.is_of_use_for(&claim, &self.settings);
         runtime::spawn(&runtime, async move {
             keep_trying(&*store, &claim, &settlement, until).await;
             drop((place, permit));

@@ -9,16 +9,15 @@ use tokio::time::{self, Sleep};
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{
-    CallError, RetryInfo, RetryRequest, RetryResponse,
-    message::sealed::{Response as _, Spare},
-};
+use super::{CallError, RetryRequest, RetryResponse, message::sealed::Spare};
 
 /// A request on its way through `tower`'s retry: the user's own for the first attempt, and what
 /// was kept of it for the others.
 pub(super) enum Kept<R: RetryRequest> {
     Fresh(R),
     Spare(R::Spare),
+    /// Of one that cannot be sent again.
+    Spent,
 }
 
 /// Makes one attempt on the inner service, under the attempt timeout.
@@ -68,6 +67,7 @@ where
             Kept::Spare(spare) => State::Waiting {
                 again: Some(Box::new((self.inner.clone(), spare))),
             },
+            Kept::Spent => unreachable!("the policy has nothing sent that was not kept"),
         };
         AttemptFuture {
             state,
@@ -147,11 +147,6 @@ where
         let StateProj::Sent { answer } = self.project() else {
             unreachable!("sent above");
         };
-        answer.poll(cx).map(|result| {
-            let mut response = result.map_err(CallError::attempt)?;
-            // Another retry layer further in told of its own attempts, not of ours.
-            response.extensions_mut().remove::<RetryInfo>();
-            Ok(response)
-        })
+        answer.poll(cx).map_err(CallError::attempt)
     }
 }

@@ -45,10 +45,6 @@ impl<B: Body> BufferedBody<B> {
 }
 
 impl<B: Body> RepeatBody for BufferedBody<B> {
-    fn is_repeatable(&self) -> bool {
-        matches!(self.0, State::Whole { .. })
-    }
-
     fn repeat(&self) -> Option<Self> {
         match &self.0 {
             State::Whole { data, trailers } => Some(Self(State::Whole {

@@ -78,7 +78,7 @@ impl RetryPolicyBuilder {
 
     /// Sets how many requests a call may send, the first included.
     ///
-    /// Waiting for a 409 does not count. Default: 3. Zero is an error when the policy is built.
+    /// Waiting for a 409 does not count: with 1, nothing else is sent again. Default: 3. Zero is an error when the policy is built.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self
@@ -225,7 +225,7 @@ impl RetryPolicyBuilder {
         }
         if self.deadline.is_some_and(|deadline| deadline.is_zero()) {
             return Err(
-                "a deadline of zero allows no retry: leave it out, or set max_attempts to 1".into(),
+                "a deadline of zero allows no retry: leave it out, or set 1 ms or more".into(),
             );
         }
         match (self.attempt_timeout, self.deadline) {

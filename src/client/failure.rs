@@ -49,7 +49,7 @@ impl Failure {
             known
         } else if sources(error).any(is_hopeless) {
             Self::Permanent
-        } else if sources(error).any(never_sent) {
+        } else if was_never_sent(error) {
             Self::NotProcessed
         } else {
             Self::Ambiguous
@@ -91,16 +91,30 @@ fn is_hopeless(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// `GOAWAY` is not here: its error does not tell a stream above the last one from one below it.
-fn never_sent(error: &(dyn Error + 'static)) -> bool {
-    if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-        error.is_connect()
-    } else if let Some(error) = error.downcast_ref::<h2::Error>() {
-        error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM)
-    } else if let Some(error) = error.downcast_ref::<io::Error>() {
-        error.kind() == io::ErrorKind::ConnectionRefused
-    } else {
-        false
+fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
+    // What is refused beyond a connection is another one: that which a request's body reads from.
+    let mut connected = false;
+    for error in sources(error) {
+        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            if error.is_connect() {
+                return true;
+            }
+            connected = true;
+        } else if let Some(error) = error.downcast_ref::<h2::Error>() {
+            if error.is_reset()
+                && error.is_remote()
+                && error.reason() == Some(Reason::REFUSED_STREAM)
+            {
+                return true;
+            }
+            connected = true;
+        } else if let Some(error) = error.downcast_ref::<io::Error>() {
+            if !connected && error.kind() == io::ErrorKind::ConnectionRefused {
+                return true;
+            }
+        }
     }
+    false
 }
 
 /// What an `io::Error` wraps, which its `source` passes over.

@@ -81,14 +81,15 @@ impl Head {
 fn parse(mut text: &[u8]) -> Option<(Uri, HeaderMap)> {
     let mut uri = uri::Parts::default();
     let scheme = read(&mut text)?;
-    if !scheme.is_empty() {
+    let authority = read(&mut text)?;
+    let path = read(&mut text)?;
+    // `://h/p` has a scheme, though an empty one.
+    if !scheme.is_empty() || !authority.is_empty() && !path.is_empty() {
         uri.scheme = Some(Scheme::try_from(scheme).ok()?);
     }
-    let authority = read(&mut text)?;
     if !authority.is_empty() {
         uri.authority = Some(Authority::try_from(authority).ok()?);
     }
-    let path = read(&mut text)?;
     if !path.is_empty() {
         uri.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
     }

@@ -19,6 +19,8 @@ pub struct RetryInfo {
     pub(super) attempts: u32,
     pub(super) slept: Duration,
     pub(super) stop: Stop,
+    /// Whether the server may have begun on one of the attempts that failed.
+    pub(super) in_doubt: bool,
 }
 
 impl RetryInfo {
@@ -29,10 +31,12 @@ impl RetryInfo {
             attempts: 1,
             slept: Duration::ZERO,
             stop: Stop::Answered,
+            in_doubt: false,
         })
     }
 
-    /// Returns how many requests were sent.
+    /// Returns how many attempts were made. One that waited in vain until its service was ready sent
+    /// nothing, and counts.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts

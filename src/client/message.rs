@@ -22,8 +22,7 @@ pub(super) mod sealed {
         fn method(&self) -> &Method;
         fn headers(&self) -> &HeaderMap;
         fn headers_mut(&mut self) -> &mut HeaderMap;
-        /// Whether `spare` would return one.
-        fn is_repeatable(&self) -> bool;
+        /// Keeps it, unless it can be sent only once.
         fn spare(&self) -> Option<Self::Spare>;
     }
 
@@ -52,10 +51,6 @@ impl<B: RepeatBody> sealed::Request for Request<B> {
 
     fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers_mut()
-    }
-
-    fn is_repeatable(&self) -> bool {
-        self.body().is_repeatable()
     }
 
     fn spare(&self) -> Option<SpareRequest<B>> {

@@ -47,7 +47,8 @@ impl<'a> Outcome<'a> {
         Self {
             cause: Cause::Status(status),
             failure,
-            replayed: headers.contains_key(REPLAYED),
+            replayed: header(headers, REPLAYED)
+                .is_some_and(|value| value.eq_ignore_ascii_case("true")),
             wish,
         }
     }
@@ -58,6 +59,13 @@ impl<'a> Outcome<'a> {
             failure: Some(failure),
             replayed: false,
             wish: Wish::Nothing,
+        }
+    }
+
+    /// Tells that the call behind this answer may have been carried out before it.
+    pub(super) fn was_in_doubt(&mut self) {
+        if self.failure == Some(Failure::NotProcessed) {
+            self.failure = Some(Failure::Ambiguous);
         }
     }
 

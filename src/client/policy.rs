@@ -4,7 +4,7 @@ use tokio::time::{self, Sleep};
 use tower::retry::Policy;
 
 use super::{
-    CallError, Failure, RetryPolicyBuilder, RetryRequest, RetryResponse, Stop,
+    CallError, Failure, RetryInfo, RetryPolicyBuilder, RetryRequest, RetryResponse, Stop,
     attempt::Kept,
     message::sealed::Spare,
     outcome::Outcome,
@@ -81,40 +81,18 @@ impl RetryPolicy {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_key<R: RetryRequest>(&self, request: &mut R) {
-        let Settings {
-            key, key_header, ..
-        } = &*self.settings;
-        if key.is_never()
+        let settings = &*self.settings;
+        if settings.key.is_never()
             || request.method().is_safe()
-            || request.headers().contains_key(key_header)
+            || settings.has_key(request.headers())
         {
             return;
         }
-        if let Some(key) = key.make() {
-            request.headers_mut().insert(key_header.clone(), key);
+        if let Some(key) = settings.key.make() {
+            request
+                .headers_mut()
+                .insert(settings.key_header.clone(), key);
         }
-    }
-
-    /// The policy of one call whose body can be sent only once.
-    pub(super) fn for_one_attempt<R: RetryRequest>(&self, request: &R) -> Self {
-        let session = Session::begin(&self.settings, request.method(), request.headers());
-        Self {
-            settings: self.settings.clone(),
-            session: session.sent_once(),
-        }
-    }
-
-    /// Takes in the end of one of the layer's attempts, and says whether there is another.
-    pub(super) fn judge<Res: RetryResponse>(
-        &mut self,
-        result: &mut Result<Res, CallError>,
-    ) -> Option<Sleep> {
-        let next = match result {
-            Ok(response) => self.after_answer(response),
-            Err(error) if error.is_not_ready() => self.session.end(Stop::NotReady),
-            Err(error) => self.after_error(error.cause(), error.failure()),
-        };
-        self.go_on(next, result)
     }
 
     /// Begins the pause before the next attempt, or says in the result how the call went.
@@ -142,9 +120,14 @@ impl RetryPolicy {
         None
     }
 
-    fn after_answer<Res: RetryResponse>(&mut self, response: &Res) -> Next {
+    fn after_answer<Res: RetryResponse>(&mut self, response: &mut Res) -> Next {
+        // Another retry layer further in told of its own attempts, not of ours.
+        let inner = response.extensions_mut().remove::<RetryInfo>();
         let conflicts = self.session.conflicts(&self.settings);
-        let outcome = Outcome::answer(response.status(), response.headers(), conflicts);
+        let mut outcome = Outcome::answer(response.status(), response.headers(), conflicts);
+        if inner.is_some_and(|inner| inner.in_doubt) {
+            outcome.was_in_doubt();
+        }
         self.session.next(&self.settings, &outcome)
     }
 
@@ -191,18 +174,29 @@ where
 {
     type Future = Sleep;
 
-    fn retry(&mut self, _kept: &mut Kept<R>, result: &mut Result<Res, CallError>) -> Option<Sleep> {
-        self.judge(result)
+    fn retry(&mut self, kept: &mut Kept<R>, result: &mut Result<Res, CallError>) -> Option<Sleep> {
+        if matches!(kept, Kept::Spent) {
+            self.session.is_spent();
+        }
+        let next = match result {
+            Ok(response) => self.after_answer(response),
+            Err(error) if error.is_not_ready() => self.session.end(Stop::NotReady),
+            Err(error) => self.after_error(error.cause(), error.failure()),
+        };
+        self.go_on(next, result)
     }
 
     fn clone_request(&mut self, kept: &Kept<R>) -> Option<Kept<R>> {
-        match kept {
+        // Never nothing: `tower` would ask nobody what to make of the answer.
+        let spare = match kept {
             Kept::Fresh(request) => {
                 self.begin(request);
-                request.spare().map(Kept::Spare)
+                request.spare()
             }
-            Kept::Spare(spare) => spare.try_clone().map(Kept::Spare),
-        }
+            Kept::Spare(spare) => spare.try_clone(),
+            Kept::Spent => None,
+        };
+        Some(spare.map_or(Kept::Spent, Kept::Spare))
     }
 }
 

@@ -5,21 +5,24 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Response, response::Parts};
+use http::{Response, StatusCode, response::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::BoxError;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{BufferedBody, buffered_body::Fill};
+use super::{BufferedBody, Failure, buffered_body::Fill};
+use crate::replay::is_endless;
 
 /// Reads each answer's body as part of its attempt, up to a limit.
 ///
 /// Goes inside [`RetryLayer`](super::RetryLayer). Without it an attempt ends with the head of the
 /// answer, and a connection that breaks in the middle of the body is the caller's to deal with;
 /// with it that is one more ambiguous failure, retried as any other, and the attempt timeout covers
-/// the body too. Of an answer over the limit the rest is streamed, as without this layer.
+/// the body too. An answer that says a failure is judged by its head, whatever becomes of its body.
+/// Of an answer over the limit the rest is streamed, as without this layer, and so is all of a
+/// `text/event-stream`.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -122,6 +125,10 @@ where
                 StateProj::Head { future, max_bytes } => {
                     let response = ready!(future.poll(cx)).map_err(Into::into)?;
                     let (head, body) = response.into_parts();
+                    if is_endless(&head) {
+                        let body = BufferedBody::once(body);
+                        return Poll::Ready(Ok(Response::from_parts(head, body)));
+                    }
                     let fill = Fill::new(body, *max_bytes);
                     let head = Some(head);
                     state.set(State::Body { fill, head });
@@ -129,10 +136,15 @@ where
                 StateProj::Body { fill, head } => {
                     let mut body = ready!(fill.poll(cx));
                     let head = head.take().expect("polled after it was ready");
-                    return Poll::Ready(match body.take_failure() {
-                        Some(error) => Err(BrokenAnswer(error.into()).into()),
-                        None => Ok(Response::from_parts(head, body)),
-                    });
+                    // The head of a failure says all that the policy asks: whether anything was
+                    // done, and when to come again.
+                    if Failure::of_status(head.status).is_none() {
+                        if let Some(error) = body.take_failure() {
+                            let (status, error) = (head.status, error.into());
+                            return Poll::Ready(Err(BrokenAnswer { status, error }.into()));
+                        }
+                    }
+                    return Poll::Ready(Ok(Response::from_parts(head, body)));
                 }
             }
         }
@@ -147,16 +159,19 @@ impl<F, B> fmt::Debug for ReadAnswerFuture<F, B> {
 
 /// An answer that broke off in its body: whatever its error says, the request had arrived.
 #[derive(Debug)]
-pub(super) struct BrokenAnswer(BoxError);
+pub(super) struct BrokenAnswer {
+    status: StatusCode,
+    error: BoxError,
+}
 
 impl fmt::Display for BrokenAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer broke off")
+        write!(f, "the answer {} broke off", self.status)
     }
 }
 
 impl Error for BrokenAnswer {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
+        Some(&*self.error)
     }
 }

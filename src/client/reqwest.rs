@@ -16,7 +16,7 @@ use super::{
 /// use tower_idempotency::client::{CallError, Key, RetryInfo, RetryPolicy, SendRetry};
 ///
 /// async fn charge(http: &reqwest::Client, retry: &RetryPolicy) -> Result<(), CallError> {
-///     let request = http.post("http://127.0.0.1:5000/process-payment").body("{}");
+///     let request = http.post("http://127.0.0.1:3000/charge").body("{}");
 ///     let response = request.send_retry(retry).await?;
 ///     let attempts = RetryInfo::of(response.extensions()).attempts();
 ///     println!("{} after {attempts} attempt(s)", response.status());
@@ -106,10 +106,6 @@ macro_rules! serve {
 
             fn headers_mut(&mut self) -> &mut HeaderMap {
                 self.headers_mut()
-            }
-
-            fn is_repeatable(&self) -> bool {
-                self.body().is_none_or(|body| body.as_bytes().is_some())
             }
 
             fn spare(&self) -> Option<Self> {

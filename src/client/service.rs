@@ -1,7 +1,7 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
@@ -53,11 +53,8 @@ where
     #[inline]
     fn call(&mut self, mut request: R) -> RetryFuture<S, R> {
         self.policy.set_key(&mut request);
-        let sent_once =
-            (!request.is_repeatable()).then(|| Box::new(self.policy.for_one_attempt(&request)));
         RetryFuture {
             attempts: self.retry.call(Kept::Fresh(request)),
-            sent_once,
         }
     }
 }
@@ -74,8 +71,6 @@ pin_project! {
     {
         #[pin]
         attempts: ResponseFuture<RetryPolicy, Attempt<S>, Kept<R>>,
-        // Judges the only attempt of a call that cannot be repeated, since `tower` asks no policy.
-        sent_once: Option<Box<RetryPolicy>>,
     }
 }
 
@@ -89,13 +84,7 @@ where
     type Output = Result<S::Response, CallError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut result = ready!(this.attempts.poll(cx));
-        if let Some(policy) = this.sent_once {
-            // The session knows that there can be no other attempt, so there is no pause to keep.
-            policy.judge(&mut result);
-        }
-        Poll::Ready(result)
+        self.project().attempts.poll(cx)
     }
 }
 

@@ -59,17 +59,14 @@ impl Session {
         Self {
             started: settings.deadline.map(|_| Instant::now()),
             is_idempotent: method.is_idempotent(),
-            is_keyed: headers
-                .get(&settings.key_header)
-                .is_some_and(|key| !key.as_bytes().trim_ascii().is_empty()),
+            is_keyed: settings.has_key(headers),
             ..Self::idle()
         }
     }
 
-    /// Tells that the body can be sent only once.
-    pub(super) fn sent_once(mut self) -> Self {
+    /// Tells that nothing was kept to be sent again.
+    pub(super) fn is_spent(&mut self) {
         self.is_repeatable = false;
-        self
     }
 
     /// A session as it was when the call began: `tower` clones the policy at that point.
@@ -169,6 +166,7 @@ impl Session {
             attempts: self.attempts,
             slept: self.slept,
             stop,
+            in_doubt: self.so_far == Failure::Ambiguous,
         })
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 
 use super::{
     Backoff, Failure, Jitter, Key, RetryEvent, Stop,
@@ -36,6 +36,14 @@ pub(super) struct Settings {
 }
 
 pub(super) type OnRetry = Arc<dyn Fn(&RetryEvent<'_>) + Send + Sync>;
+
+impl Settings {
+    /// Whether a request has a key: an empty one is none.
+    pub(super) fn has_key(&self, headers: &HeaderMap) -> bool {
+        let key = headers.get(&self.key_header);
+        key.is_some_and(|key| !key.as_bytes().trim_ascii().is_empty())
+    }
+}
 
 /// How far a call is when an attempt has ended.
 #[derive(Clone, Copy, Debug)]

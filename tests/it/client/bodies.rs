@@ -17,7 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_idempotency::client::{
-    BufferLayer, BufferedBody, RepeatBody, RetryInfo, RetryLayer, Stop,
+    BufferLayer, BufferedBody, Failure, RepeatBody, RetryInfo, RetryLayer, Stop,
 };
 use tower_layer::Layer;
 use tower_test::mock;
@@ -164,7 +164,7 @@ async fn a_stream_that_says_it_is_too_long_is_not_read_ahead() {
     let inner = tower::service_fn(move |request: Request<BufferedBody<Stream>>| {
         assert_eq!(seen.load(Ordering::Relaxed), 0);
         assert_eq!(request.body().size_hint().exact(), Some(9));
-        assert!(!request.body().is_repeatable());
+        assert!(request.body().repeat().is_none());
         async { Ok::<_, io::Error>(http::Response::new(())) }
     });
     let service = ServiceBuilder::new()
@@ -277,4 +277,48 @@ async fn empty_frames_cost_a_buffered_body_no_copy() {
         .layer(BufferLayer::new(8))
         .service(inner);
     service.oneshot(keyed_with(stream)).await.unwrap();
+}
+
+/// A body that can be made anew so many times, as one that is read from a file until that is gone.
+#[derive(Debug)]
+struct Counted {
+    left: AtomicUsize,
+    body: Full<Bytes>,
+}
+
+impl RepeatBody for Counted {
+    fn repeat(&self) -> Option<Self> {
+        let left = self.left.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(Self {
+            left: AtomicUsize::new(left),
+            body: self.body.clone(),
+        })
+    }
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_body_is_used_up_is_judged_all_the_same() {
+    let script = Script::new([Answer::Reset, Answer::Refused]);
+    let service = RetryLayer::new(fixed().build().unwrap()).layer(script.clone());
+    let body = Counted {
+        left: AtomicUsize::new(1),
+        body: Full::from("order"),
+    };
+    let error = service.oneshot(keyed_with(body)).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Ambiguous);
+    let info = error.info().unwrap();
+    assert_eq!((info.attempts(), info.stop()), (2, Stop::Body));
+    assert_eq!(script.seen().len(), 2);
 }

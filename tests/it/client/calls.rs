@@ -135,6 +135,7 @@ async fn every_form_of_request_target_survives_a_retry() {
         "http://u@h.test:81/p?q",
         "h.test:443",
         "unix://h/p",
+        "://h/p",
     ] {
         let client = Client::new(fixed(), [status(503), status(200)]);
         let mut request = request(Method::GET);
@@ -155,6 +156,15 @@ async fn a_replayed_failure_is_never_tried_again() {
     assert_eq!(info(&response).stop(), Stop::Replayed);
     assert_eq!(response.unwrap().status(), 500);
     assert_eq!(client.requests(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_says_it_is_no_replay_is_none() {
+    let client = Client::new(
+        fixed(),
+        [with(503, "idempotency-replayed", "false"), status(200)],
+    );
+    assert_eq!(client.status(keyed()).await, 200);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,9 @@ use std::{
 
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
-use tower_idempotency::client::{CallError, Failure, Key, RetryLayer, RetryPolicyBuilder, Stop};
+use tower_idempotency::client::{
+    CallError, Failure, Key, RetryInfo, RetryLayer, RetryPolicyBuilder, Stop,
+};
 use tower_layer::Layer;
 
 use super::script::{Answer, Client, Script, Sent, fixed, keyed, ms, post, status, with};
@@ -178,6 +180,18 @@ async fn an_outer_layer_without_keys_does_not_repeat_a_call_that_an_inner_one_le
     let error = error.unwrap_err();
     assert_eq!(error.failure(), Failure::Ambiguous);
     assert_eq!(error.info().unwrap().stop(), Stop::Unkeyed);
+    assert_eq!(client.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_one_whose_last_attempt_alone_was_not_processed() {
+    let inner = fixed().max_attempts(2).idempotency_key(Key::UuidV7);
+    let client = Client::new(inner, [Answer::Reset, status(425)]);
+    let outer = RetryLayer::new(fixed().build().unwrap());
+    let response = outer.layer(client.service.clone()).oneshot(post()).await;
+    let response = response.unwrap();
+    assert_eq!(response.status(), 425);
+    assert_eq!(RetryInfo::of(response.extensions()).stop(), Stop::Unkeyed);
     assert_eq!(client.requests(), 2);
 }
 

@@ -1,7 +1,14 @@
 //! The misbehaving server met by hyper-util's client.
 
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::Bytes;
 use http::Request;
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use tower::{ServiceBuilder, ServiceExt};
@@ -65,6 +72,46 @@ async fn a_reset_on_a_kept_connection_is_ambiguous() {
         second_call_of(second.map(|got| RetryInfo::of(got.extensions())), attempts);
         assert_eq!(server.seen().len(), 1 + attempts as usize);
     }
+}
+
+/// A body that is fetched from elsewhere, which refuses the connection half-way.
+#[derive(Clone)]
+struct Fetched {
+    frames: u8,
+}
+
+impl Body for Fetched {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.frames += 1;
+        match self.frames {
+            1 => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"half"))))),
+            // What came before is written meanwhile.
+            2 => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(Some(Err(io::ErrorKind::ConnectionRefused.into()))),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_refuses_the_body_is_not_the_server() {
+    let server = Faulty::start([OK]);
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Fetched>();
+    let service = ServiceBuilder::new()
+        .layer(RetryLayer::new(policy()))
+        .service(client);
+    let request = Request::post(server.url()).body(Fetched { frames: 0 });
+    let error = service.oneshot(request.unwrap()).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Ambiguous);
+    assert_eq!(error.info().unwrap().stop(), Stop::Unkeyed);
 }
 
 #[tokio::test]

@@ -148,6 +148,18 @@ async fn no_key_shows_in_debug_output() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_key_is_replaced_by_a_made_one() {
+    let client = Client::new(generated(Key::UuidV4), [status(503), status(201)]);
+    let mut request = post();
+    let headers = request.headers_mut();
+    headers.insert("idempotency-key", HeaderValue::from_static(" "));
+    assert_eq!(client.status(request).await, 201);
+    let seen = client.script.seen();
+    assert_eq!(seen[0].key().map(str::len), Some(36));
+    assert_eq!(seen[1].key(), seen[0].key());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_key_is_none() {
     for empty in ["", " "] {
         let client = Client::new(fixed(), [status(503), status(201)]);

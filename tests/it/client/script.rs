@@ -59,11 +59,15 @@ pub(crate) enum Answer {
     Reset,
     Hang,
     /// An answer whose body breaks off after a few bytes.
-    HalfBody,
+    HalfBody(u16, Vec<(&'static str, String)>),
 }
 
 pub(crate) fn status(status: u16) -> Answer {
     Answer::Status(status, Vec::new())
+}
+
+pub(crate) fn half(status: u16) -> Answer {
+    Answer::HalfBody(status, Vec::new())
 }
 
 pub(crate) fn with(status: u16, name: &'static str, value: impl Display) -> Answer {
@@ -162,7 +166,7 @@ where
                 Answer::Refused => Err(io::ErrorKind::ConnectionRefused.into()),
                 Answer::Reset => Err(io::ErrorKind::ConnectionReset.into()),
                 Answer::Hang => pending().await,
-                Answer::HalfBody => Ok(answer(200, &[], Reply::half())),
+                Answer::HalfBody(status, headers) => Ok(answer(status, &headers, Reply::half())),
             }
         })
     }

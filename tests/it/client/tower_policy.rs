@@ -96,3 +96,17 @@ async fn a_key_is_set_by_hand() {
     assert!(seen[0].key().is_some());
     assert_eq!(seen[0].key(), seen[1].key());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_inner_layer_told_of_its_attempts_is_not_told_as_the_policys() {
+    let script = Script::new([status(503), status(200)]);
+    let service = ServiceBuilder::new()
+        .layer(RetryLayer::new(fixed().build().unwrap()))
+        .layer(tower_idempotency::client::RetryLayer::new(
+            fixed().build().unwrap(),
+        ))
+        .service(script.clone());
+    let response = service.oneshot(keyed()).await.unwrap();
+    assert_eq!(RetryInfo::of(response.extensions()).attempts(), 1);
+    assert_eq!(script.seen().len(), 2);
+}

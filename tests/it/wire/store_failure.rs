@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use http::Request;
 use tokio::time::{Instant, sleep, timeout};
 use tower_idempotency::{
-    StoreFailure,
+    StoreFailure, UnknownOutcome,
     store::{Completion, StoreErrorKind},
 };
 
@@ -55,6 +55,32 @@ async fn a_claim_whose_answer_was_lost_is_taken_back_and_does_not_hold_its_key()
         sleep(SECOND).await;
         assert_eq!(wire.store.count(Op::Release), 2, "tried again");
         assert_eq!(wire.send(keyed("key")).await.text(), "paid");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_did_nothing_is_no_unknown_outcome_however_long_the_store_was_away() {
+    let refuse = |layer| defaults(layer).unknown_outcome(UnknownOutcome::Refuse);
+    for wire in Wire::both(refuse, tells) {
+        // A run that ended with nothing done, and a claim whose answer was lost.
+        wire.store.always(Op::Release, DOWN);
+        let answer = wire.send(asked(keyed("run"), "503")).await;
+        assert_eq!(answer.status, 503);
+        let lost = Fault::LosesReply(StoreErrorKind::Unavailable);
+        wire.store.next(Op::Claim, lost);
+        wire.send(asked(keyed("claim"), "503"))
+            .await
+            .assert_refused("store-unavailable");
+        sleep(60 * SECOND).await;
+        wire.send(asked(keyed("run"), "201"))
+            .await
+            .assert_refused("outcome-unknown");
+        wire.store.heal();
+        sleep(2 * SECOND).await;
+        for key in ["run", "claim"] {
+            let answer = wire.send(asked(keyed(key), "201")).await;
+            assert!(answer.text().starts_with("1 "), "{key}: {answer:?}");
+        }
     }
 }
 
