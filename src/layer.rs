@@ -291,10 +291,11 @@ impl<S: Store> IdempotencyLayer<S> {
         self.set(|settings| settings.store_failure = store_failure)
     }
 
-    /// Chooses the header fields that are recorded and replayed. Default: all.
+    /// Chooses the header fields and trailers that are recorded and replayed. Default: all.
     ///
     /// Left out in any case: those of the connection (RFC 9110, section 7.6.1), `Date`,
-    /// `Set-Cookie`, and `Content-Length`, which is made again.
+    /// `Set-Cookie`, and `Content-Length`, which is made again. In any case there: the trailers that
+    /// say how a gRPC call ended.
     #[must_use]
     pub fn replay_headers(
         self,

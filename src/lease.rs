@@ -62,7 +62,10 @@ impl Lease {
         // other did.
         let token = self.token.get_or_init(CancellationToken::new);
         // A process that stood still may ask before it comes to a renewal.
-        if self.lost.load(Ordering::SeqCst) || Instant::now() >= self.gives_up_at() {
+        if Instant::now() >= self.gives_up_at() {
+            self.tell_lost();
+        }
+        if self.lost.load(Ordering::SeqCst) {
             token.cancel();
         }
         token.clone()

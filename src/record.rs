@@ -129,6 +129,7 @@ impl Record {
             self.status,
             &self.headers,
             |_| true,
+            |_| true,
             body,
         )
     }
@@ -204,13 +205,15 @@ impl fmt::Debug for Record {
     }
 }
 
-/// Writes a record down with the headers that are kept; `body` is `None` where it is omitted.
+/// Writes a record down with the headers and the trailers that are kept; `body` is `None` where it is
+/// omitted.
 pub(crate) fn encode(
     name: &RecordName,
     fingerprint: &Fingerprint,
     status: StatusCode,
     headers: &HeaderMap,
     keep: impl Fn(&HeaderName) -> bool,
+    keep_trailer: impl Fn(&HeaderName) -> bool,
     body: Option<&Buffered>,
 ) -> Bytes {
     let kind = if body.is_some() { WHOLE } else { OMITTED };
@@ -219,7 +222,7 @@ pub(crate) fn encode(
     let trailers = body.trailers();
     let len = HEAD_LEN
         + fields_len(Some(headers), &keep)
-        + fields_len(trailers, |_| true)
+        + fields_len(trailers, &keep_trailer)
         + length_len(body.len())
         + body.len()
         + CHECKSUM_LEN;
@@ -230,7 +233,7 @@ pub(crate) fn encode(
     out.put_slice(fingerprint.as_bytes());
     out.put_u16(status.as_u16());
     put_fields(&mut out, Some(headers), &keep);
-    put_fields(&mut out, trailers, |_| true);
+    put_fields(&mut out, trailers, &keep_trailer);
     put_length(&mut out, body.len());
     body.chunks().for_each(|chunk| out.put_slice(chunk));
     let checksum = crc32fast::hash(&out);

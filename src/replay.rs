@@ -24,18 +24,30 @@ pub(crate) fn record(
     body: Option<&Buffered>,
 ) -> Bytes {
     let connection = named_by_connection(&parts.headers);
-    let trailers = body.is_some_and(|body| body.trailers().is_some());
-    let keep = |name: &HeaderName| {
-        !is_never_replayed(name)
-            && !connection.contains(name)
-            && (trailers || name != header::TRAILER)
-            && (body.is_some() || !describes_body(name))
-            && settings
-                .replay_headers
-                .as_ref()
-                .is_none_or(|filter| filter(name))
+    let wanted = |name: &HeaderName| {
+        let filter = settings.replay_headers.as_ref();
+        !is_never_replayed(name) && filter.is_none_or(|filter| filter(name))
     };
-    record::encode(name, fingerprint, parts.status, &parts.headers, keep, body)
+    // A gRPC answer is none without its status.
+    let keep_trailer = |name: &HeaderName| is_grpc_status(name) || wanted(name);
+    let trailers = body.and_then(Buffered::trailers);
+    let has_trailers = trailers.is_some_and(|trailers| trailers.keys().any(keep_trailer));
+    // That of an answer to HEAD, or of a 304, is not its own body's, and cannot be made again.
+    let is_of_another =
+        |length: &HeaderValue| length != "0" && body.is_some_and(|body| body.len() == 0);
+    let keep_length = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .is_some_and(is_of_another);
+    let keep = |name: &HeaderName| {
+        keep_length && name == header::CONTENT_LENGTH
+            || wanted(name)
+                && !connection.contains(name)
+                && (has_trailers || name != header::TRAILER)
+                && (body.is_some() || !describes_body(name))
+    };
+    let (status, headers) = (parts.status, &parts.headers);
+    record::encode(name, fingerprint, status, headers, keep, keep_trailer, body)
 }
 
 /// Makes the response of a record again. A gRPC answer is none without its body and trailers.
@@ -94,6 +106,11 @@ pub(crate) fn is_never_replayed(name: &HeaderName) -> bool {
         header::CONTENT_LENGTH,
     ]
     .contains(name)
+}
+
+/// How a gRPC call ended.
+fn is_grpc_status(name: &HeaderName) -> bool {
+    ["grpc-status", "grpc-message", "grpc-status-details-bin"].contains(&name.as_str())
 }
 
 /// The fields that say what the body is, and would lie about none.

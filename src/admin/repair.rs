@@ -50,6 +50,7 @@ impl Repair {
             head.status,
             &head.headers,
             |name| !is_never_replayed(name),
+            |_| true,
             Some(&Buffered::new(body, None)),
         );
         Ok(Self {

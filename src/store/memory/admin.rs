@@ -102,7 +102,11 @@ impl Shared {
         let is_twice = list == Queue::Claims
             && self.keep_at_least.is_some()
             && matches!(*slot, Slot::Completed(_));
-        if slot.tag() != queued.tag || slot.is_expired(now) || is_twice {
+        // A claim that was taken over may be queued where the listing has been: its former owner's
+        // place tells of it too.
+        let is_former = slot.tag() != queued.tag
+            && !(list == Queue::Claims && matches!(*slot, Slot::InFlight(_)));
+        if is_former || slot.is_expired(now) || is_twice {
             return None;
         }
         Some(slot.entry(&RecordName::beginning(queued.key.as_bytes()), now))

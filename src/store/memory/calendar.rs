@@ -38,7 +38,8 @@ impl Calendar {
 
     /// Adds keys to a page, from a place on and until it is full; returns the place of the next key.
     ///
-    /// A key that comes up moves to a later place, and never to an earlier one.
+    /// A key that comes up moves to a later place. To an earlier one comes only what was taken over,
+    /// and its former place stays.
     pub(super) fn read(
         &self,
         (due, offset): (u64, usize),

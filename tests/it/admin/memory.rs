@@ -84,6 +84,11 @@ async fn what_moves_during_a_listing_is_listed() {
         let kept = store.complete(&claims[page * 7 % 2000], "record".into(), Effects::Keep);
         kept.await.unwrap();
         store.renew(&claims[page * 11 % 2000]).await.unwrap();
+        // One that was abandoned, and so is queued a whole ttl away, is taken over.
+        let abandoned = &claims[page * 13 % 2000];
+        store.abandon(abandoned).await.unwrap();
+        let (name, lease, ttl) = (*abandoned.name(), abandoned.lease(), abandoned.ttl());
+        acquire(&store, &Claim::new(name, OwnerToken::random(), lease, ttl)).await;
         tokio::time::advance(LEASE / 20).await;
         for more in 0..50 {
             acquire(&store, &claim(1_000_000 + number * 50 + more)).await;

@@ -1,4 +1,4 @@
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, future::ready, time::Duration};
 
 use axum::body::Body;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -328,4 +328,19 @@ async fn a_copy_of_a_layer_with_another_lease_is_renewed_at_its_own_pace() {
         .unwrap();
     assert_eq!(store.count(Op::Renew), 4, "every second of five");
     slow.await.unwrap().unwrap();
+}
+
+/// In real time, on the one thread: nobody renews meanwhile.
+#[tokio::test]
+async fn who_stood_still_beyond_the_lease_is_told_when_asking() {
+    let lease = Duration::from_millis(100);
+    let stands_still = move |request: Request<Body>| {
+        let context: &IdempotencyContext = request.extensions().get().unwrap();
+        let before = context.lease_lost().is_cancelled();
+        std::thread::sleep(2 * lease);
+        let after = context.lease_lost().is_cancelled();
+        ready(response(201, format!("{before} {after}")))
+    };
+    let wire = Wire::plain(move |layer| layer.lease(lease), stands_still);
+    assert_eq!(wire.send(keyed("key")).await.text(), "false true");
 }

@@ -1,11 +1,13 @@
+use std::future::ready;
+
 use axum::body::Body;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use http_body::Body as _;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 
 use crate::support::{
     bodies::{End, chunked},
-    wire::{Wire, answers, defaults, keyed, response, unkeyed},
+    wire::{TestLayer, Wire, answers, defaults, keyed, response, unkeyed},
 };
 
 /// Every field that a response may carry by RFC 9110 and its neighbours, and whether it is
@@ -176,7 +178,7 @@ async fn a_replay_is_the_same_however_often_it_is_asked_for() {
 
 #[tokio::test]
 async fn only_the_fields_that_the_filter_lets_through_are_replayed() {
-    let filter = |layer: crate::support::wire::TestLayer| {
+    let filter = |layer: TestLayer| {
         layer.replay_headers(|name| name == header::LOCATION || name == header::SET_COOKIE)
     };
     for wire in Wire::both(filter, answers(with_all_fields)) {
@@ -244,6 +246,72 @@ async fn trailers_are_replayed_and_the_body_is_not_at_its_end_while_they_wait() 
                 assert_eq!(data.concat(), chunks.concat());
                 assert_eq!(trailers.len(), 1);
                 assert_eq!(trailers["x-checksum"], "abc");
+            }
+            assert_eq!(wire.runs(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn trailers_are_left_out_and_filtered_as_headers_are_but_for_grpcs() {
+    let filter = |layer: TestLayer| layer.replay_headers(|name| name != "x-left-out");
+    let make = || {
+        let mut trailers = HeaderMap::new();
+        for (name, _) in FIELDS {
+            trailers.insert(name, HeaderValue::from_static("value"));
+        }
+        for name in ["x-left-out", "grpc-status"] {
+            trailers.insert(name, HeaderValue::from_static("0"));
+        }
+        response(
+            200,
+            Body::new(Full::from("body").with_trailers(ready(Some(Ok(trailers))))),
+        )
+    };
+    for wire in Wire::both(filter, answers(make)) {
+        wire.send(keyed("key")).await;
+        let (_, trailers) = read_with_trailers(wire.respond(keyed("key")).await).await;
+        for (name, replayed) in FIELDS {
+            // What is of one connection is said in its head.
+            let replayed = replayed || ["trailer", "x-named-by-connection"].contains(&name);
+            assert_eq!(trailers.contains_key(name), replayed, "{name}");
+        }
+        assert_eq!(trailers.get("x-left-out"), None);
+        assert_eq!(trailers["grpc-status"], "0");
+    }
+    let nothing = |layer: TestLayer| layer.replay_headers(|name| name == header::TRAILER);
+    let make = || {
+        let mut response = response(200, chunked(&["one"], End::Trailer("x-checksum", "abc")));
+        let trailer = HeaderValue::from_static("x-checksum");
+        response.headers_mut().insert(header::TRAILER, trailer);
+        response
+    };
+    for wire in Wire::both(nothing, answers(make)) {
+        wire.send(keyed("key")).await;
+        let replay = wire.respond(keyed("key")).await;
+        assert_eq!(replay.headers().get("trailer"), None);
+        assert_eq!(replay.body().size_hint().exact(), Some(3));
+    }
+}
+
+#[tokio::test]
+async fn the_length_of_a_body_that_was_not_sent_is_replayed() {
+    let cover_all = |layer: TestLayer| layer.covers(|_| true);
+    for (method, status) in [(Method::HEAD, 200), (Method::GET, 304)] {
+        let make = move || {
+            let mut response = response(status, "");
+            let length = HeaderValue::from_static("1234");
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, length);
+            response
+        };
+        for wire in Wire::both(cover_all, answers(make)) {
+            for _ in 0..2 {
+                let mut request = keyed("key");
+                *request.method_mut() = method.clone();
+                let answer = wire.send(request).await;
+                assert_eq!(answer.header("content-length"), Some("1234"), "{method}");
             }
             assert_eq!(wire.runs(), 1);
         }
