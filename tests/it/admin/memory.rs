@@ -84,11 +84,6 @@ async fn what_moves_during_a_listing_is_listed() {
         let kept = store.complete(&claims[page * 7 % 2000], "record".into(), Effects::Keep);
         kept.await.unwrap();
         store.renew(&claims[page * 11 % 2000]).await.unwrap();
-        // One that was abandoned, and so is queued a whole ttl away, is taken over.
-        let abandoned = &claims[page * 13 % 2000];
-        store.abandon(abandoned).await.unwrap();
-        let (name, lease, ttl) = (*abandoned.name(), abandoned.lease(), abandoned.ttl());
-        acquire(&store, &Claim::new(name, OwnerToken::random(), lease, ttl)).await;
         tokio::time::advance(LEASE / 20).await;
         for more in 0..50 {
             acquire(&store, &claim(1_000_000 + number * 50 + more)).await;
@@ -107,6 +102,29 @@ async fn what_moves_during_a_listing_is_listed() {
             claim.name()
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_over_during_a_listing_is_listed() {
+    let store = MemoryStore::new();
+    let claims: Vec<_> = (0..6400).map(claim).collect();
+    for claim in &claims {
+        acquire(&store, claim).await;
+    }
+    // All lapse, and are queued for the end of their ttl.
+    tokio::time::advance(LEASE * 2).await;
+    for more in 0..3200 {
+        acquire(&store, &claim(10_000 + more)).await;
+    }
+    let seen = list(&store, 30, async |page| {
+        // Wherever the listing is, some of those that come next are due sooner from now on.
+        for claim in claims.iter().skip(page).step_by(200).take(32) {
+            let owner = OwnerToken::random();
+            acquire(&store, &Claim::new(*claim.name(), owner, LEASE, TTL)).await;
+        }
+    })
+    .await;
+    assert_eq!(seen.len(), 9600);
 }
 
 #[tokio::test(start_paused = true)]
