@@ -49,7 +49,7 @@
 //! - For request bodies that are not `Clone`: [`BufferLayer`]. For answers that may break off in the
 //!   middle: [`ReadAnswerLayer`].
 //!
-//! What is retried is said at [`Failure`], what ends a call at [`Stop`].
+//! [`Failure`] says what is retried, [`Stop`] why a call ends.
 
 mod attempt;
 mod backoff;

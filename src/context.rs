@@ -73,8 +73,8 @@ impl IdempotencyContext {
         &self.name
     }
 
-    /// Returns the fencing number: it grows with every owner of the key, and two runs that can
-    /// overlap never share one.
+    /// Returns the fencing number: it grows with every owner of the key until the record expires, and
+    /// two runs that can overlap within that time never share one.
     ///
     /// A resource that remembers the highest number it has seen can refuse a run that lost its
     /// key without noticing. `None` where the store could not be reached and

@@ -174,7 +174,8 @@ impl<S: Store> IdempotencyLayer<S> {
     /// the request's URI.
     ///
     /// Two requests with another target are never the same: `/accounts/1/charge` under the key
-    /// of `/accounts/2/charge` is refused.
+    /// of `/accounts/2/charge` is refused. The host counts too: where clients reach replicas by addresses
+    /// of their own, or a proxy rewrites `Host`, return a URI with one host for all.
     #[must_use]
     pub fn target(self, target: impl Fn(&request::Parts) -> Uri + Send + Sync + 'static) -> Self {
         self.set(|settings| settings.target = Arc::new(target))
@@ -184,7 +185,7 @@ impl<S: Store> IdempotencyLayer<S> {
     /// and the bytes: canonical JSON, say, or a form without its multipart boundary.
     /// Default: all three, to the byte.
     ///
-    /// The target, the method and the credentials count in any case.
+    /// The target with its host, the method, and without a scope the credentials count in any case.
     #[must_use]
     pub fn fingerprint(
         self,
@@ -196,7 +197,8 @@ impl<S: Store> IdempotencyLayer<S> {
     /// Keeps records for this long, and what is known of a run without a result for as long after
     /// its lease. Default: 24 hours. From 1 millisecond to ten years; what is beyond is clamped.
     ///
-    /// It should be longer than any client goes on retrying.
+    /// It should be longer than any client goes on retrying, any handler runs and any process is paused:
+    /// once it has passed, the next attempt is a first one, with attempt and fence 1.
     #[must_use]
     pub fn ttl(self, ttl: Duration) -> Self {
         self.set(|settings| settings.ttl = ttl)
@@ -214,6 +216,10 @@ impl<S: Store> IdempotencyLayer<S> {
     /// Stops renewing the lease of a handler that has run for this long, and cancels its
     /// [`lease_lost`](crate::IdempotencyContext::lease_lost) token. Default: 15 minutes.
     /// What is over ten years is clamped.
+    ///
+    /// The handler itself is not stopped: a lease later, a retry may run beside it, and it keeps its place
+    /// among [`max_in_flight`](Self::max_in_flight). Let it watch the token, or give what it waits for a
+    /// limit.
     #[must_use]
     pub fn max_execution(self, max: Duration) -> Self {
         self.set(|settings| settings.max_execution = max.min(Claim::MAX_TTL))
@@ -237,8 +243,9 @@ impl<S: Store> IdempotencyLayer<S> {
     /// Lets so many keyed requests run at once; one more is refused with 503 `overloaded`.
     /// Default: 1,024. Zero is taken for one.
     ///
-    /// Each may hold a request and a response of the greatest size in memory, and the record of the
-    /// response. Requests whose bodies are still being read are not counted: bound connections
+    /// A request counts until its handler ends, whether or not its client is still there: give what a
+    /// handler waits for a limit. Each may hold a request and a response of the greatest size in memory, and
+    /// the record of the response. Requests whose bodies are still being read are not counted: bound connections
     /// further out.
     #[must_use]
     pub fn max_in_flight(self, max: usize) -> Self {
@@ -346,7 +353,8 @@ impl<S: Store> IdempotencyLayer<S> {
     /// Digests keys, scopes, credentials and requests with HMAC-SHA-256 under this secret.
     /// Default: SHA-256, from which whoever reads the store can guess what has little entropy.
     ///
-    /// All servers on one store need the same secret; a new one makes old records unreachable.
+    /// All servers on one store need the same secret, of 32 random bytes say; a new one makes old records
+    /// unreachable.
     ///
     /// # Panics
     ///

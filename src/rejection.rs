@@ -11,23 +11,23 @@ use crate::key::InvalidKey;
 /// request is a gRPC call. It carries this value in its extensions, so that outer layers can see
 /// the reason.
 ///
-/// | code | status | gRPC | retry | why |
-/// |---|---|---|---|---|
-/// | `missing-key` | 400 | 3 | | no key, and one is required |
-/// | `invalid-key` | 400 | 3 | | the header holds no well-formed key |
-/// | `unreadable-body` | 400 | 3 | | the request body broke off |
-/// | `payload-too-large` | 413 | 8 | | the request body is over the limit |
-/// | `missing-principal` | 403 | 16 | | the scope function found no principal |
-/// | `fingerprint-mismatch` | 422 | 3 | | the key belongs to another request |
-/// | `credentials-changed` | 422 | 3 | | the key belongs to the same request with other credentials |
-/// | `in-flight` | 409 | 14 | 1 s | the first request under the key still runs |
-/// | `superseded` | 409 | 14 | 1 s | this run lost the key, and another took over |
-/// | `outcome-unknown` | 409 | 9 | | an earlier attempt may or may not have done the work |
-/// | `effect-committed` | 409 | 9 | | an earlier attempt did the work, and its answer is lost |
-/// | `not-replayable` | 409 | 9 | | the first answer was an upgrade, or a gRPC answer too long to record |
-/// | `store-unavailable` | 503 | 14 | 1 s | the store failed |
-/// | `overloaded` | 503 | 14 | 1 s | too many keyed requests are in flight |
-/// | `draining` | 503 | 14 | 1 s | the server is shutting down |
+/// | code | status | gRPC | `Retry-After` | why | what a client does |
+/// |---|---|---|---|---|---|
+/// | <a id="missing-key"></a>`missing-key` | 400 | 3 | | no key, and one is required | send one |
+/// | <a id="invalid-key"></a>`invalid-key` | 400 | 3 | | the header holds no well-formed key | send another |
+/// | <a id="unreadable-body"></a>`unreadable-body` | 400 | 3 | | the request body broke off | send it again |
+/// | <a id="payload-too-large"></a>`payload-too-large` | 413 | 8 | | the request body is over the limit | send less, or without a key |
+/// | <a id="missing-principal"></a>`missing-principal` | 403 | 16 | | the scope function found no principal | authenticate |
+/// | <a id="fingerprint-mismatch"></a>`fingerprint-mismatch` | 422 | 3 | | the key belongs to another request | for another request, use a new key; for the same, send it as it was |
+/// | <a id="credentials-changed"></a>`credentials-changed` | 422 | 3 | | the key belongs to the same request with other credentials | send the credentials of the first attempt |
+/// | <a id="in-flight"></a>`in-flight` | 409 | 14 | 1 s | the first request under the key still runs | send it again |
+/// | <a id="superseded"></a>`superseded` | 409 | 14 | 1 s | this run lost the key, and another took over | send it again |
+/// | <a id="outcome-unknown"></a>`outcome-unknown` | 409 | 9 | | an earlier attempt may or may not have done the work | ask whoever runs the service; with a new key it may be done twice |
+/// | <a id="effect-committed"></a>`effect-committed` | 409 | 9 | | an earlier attempt did the work, and its answer is lost | look for the effect; with a new key it is done twice |
+/// | <a id="not-replayable"></a>`not-replayable` | 409 | 9 | | the first answer was an upgrade, or a gRPC answer too long to record | look for the effect; with a new key it is done twice |
+/// | <a id="store-unavailable"></a>`store-unavailable` | 503 | 14 | 1 s | the store failed | send it again |
+/// | <a id="overloaded"></a>`overloaded` | 503 | 14 | 1 s | too many keyed requests are in flight | send it again |
+/// | <a id="draining"></a>`draining` | 503 | 14 | 1 s | the server is shutting down | send it again |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -222,7 +222,7 @@ impl fmt::Display for Rejection {
             Self::PayloadTooLarge => "the request body is over the limit for keyed requests",
             Self::MissingPrincipal => "no principal was found for the idempotency key",
             Self::FingerprintMismatch => {
-                "the idempotency key was used for another request; use a new key"
+                "the idempotency key was used for another request; another host counts as one too"
             }
             Self::CredentialsChanged => {
                 "the idempotency key was used for this request with other credentials"

@@ -54,7 +54,10 @@ async fn main() -> ExitCode {
 
 /// Serves, calls, and says whether one call of two was carried out.
 async fn run() -> Result<bool, Box<dyn Error>> {
-    let idempotency = IdempotencyLayer::new(MemoryStore::new()).require_key();
+    // Named, so that health checks and reflection need no key, and streams are not read ahead.
+    let idempotency = IdempotencyLayer::new(MemoryStore::new())
+        .covers(|parts| parts.uri.path() == "/payments.Payments/Charge")
+        .require_key();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = Server::builder()

@@ -1,11 +1,11 @@
 /// Whether [`Admin::forget`](super::Admin::forget) stops before an owner that is at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Force {
-    /// It does.
+    /// It stops: the key of a request that runs is not forgotten.
     #[default]
     No,
-    /// It does not: another request may run beside that owner, with the same fence. What cannot be
-    /// read is removed too.
+    /// It goes on: another request may then run beside that owner, with the same fence. What cannot
+    /// be read is removed too.
     Yes,
 }
 

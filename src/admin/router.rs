@@ -60,7 +60,8 @@ use self::{query::Query, refusal::Refusal};
 /// longest answer is 1 MiB.
 ///
 /// What is refused is a problem of RFC 9457: 401 or 403 as `authorize` says, 400 with what is wrong
-/// with the request, 404 where nothing is kept, 503 where the store fails.
+/// with the request, 404 where nothing is kept, 413 for an answer that is too long, 503 where the store
+/// cannot be reached, and 500 where it fails in another way.
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub fn router<A, F>(store: A, authorize: F) -> Router
 where

@@ -100,7 +100,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// A [`ConnectError`] if the URL is none, the server does not answer, or its settings are
+    /// A [`ConnectError`] if the URL is invalid, the server does not answer, or its settings are
     /// refused.
     pub async fn connect(url: &str) -> Result<Self, ConnectError> {
         Self::builder().connect(url).await

@@ -71,7 +71,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(address), Some(url)) = (args.next(), args.next()) else {
         return Err("usage: guard_diesel ADDRESS URL".into());
     };
-    let store = PostgresStore::builder().connect(&url).await?;
+    // A third of the lease at most, so that a renewal can be tried again.
+    let store = PostgresStore::builder()
+        .deadline(Duration::from_millis(500))
+        .connect(&url)
+        .await?;
     store.migrate().await?;
     let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
     let connections = Pool::builder(manager).build()?;

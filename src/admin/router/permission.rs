@@ -15,10 +15,10 @@ pub enum Act {
 /// What the authorisation function of the [`router`](super::router) says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// They may.
+    /// The caller may do what was asked for.
     Granted,
-    /// It is not known who they are: 401.
+    /// It is not known who the caller is: 401.
     Unauthenticated,
-    /// They may not: 403.
+    /// The caller may not do it: 403.
     Forbidden,
 }

@@ -119,7 +119,7 @@ impl PostgresStoreBuilder {
     ///
     /// # Errors
     ///
-    /// A [`PostgresConnectError`] if the URL or a name is no use, or the server does not answer.
+    /// A [`PostgresConnectError`] if the URL or a name is invalid, or the server does not answer.
     #[cfg(feature = "postgres")]
     #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
     pub async fn connect(self, url: &str) -> Result<PostgresStore, PostgresConnectError> {

@@ -11,7 +11,7 @@ pub struct PostgresConnectError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PostgresConnectErrorKind {
-    /// The URL, or a name, is no use.
+    /// The URL, or a name, is invalid.
     Invalid,
     /// The server does not answer, or does not let us in.
     Unreachable,
@@ -49,7 +49,7 @@ impl PostgresConnectError {
 impl fmt::Display for PostgresConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            PostgresConnectErrorKind::Invalid => "these settings are no use",
+            PostgresConnectErrorKind::Invalid => "invalid settings",
             PostgresConnectErrorKind::Unreachable => "the server cannot be reached",
         };
         write!(f, "{what}: {}", self.cause)

@@ -75,8 +75,8 @@ impl RedisStoreBuilder {
     ///
     /// Then a failover to one of those loses nothing. Where too few have it within the deadline,
     /// the operation is [`Unavailable`](crate::store::StoreErrorKind::Unavailable), though the
-    /// server may keep what was written. The server may still promote a replica that has it not;
-    /// `Refuse` does not close that gap, only a database does that fails over without loss.
+    /// server may keep what was written. A replica without the write may still be promoted.
+    /// `Refuse` does not help then; only a database whose failover loses nothing does.
     ///
     /// Costs one more round trip to the server and one to its replicas, and needs a server that
     /// tells its `INFO`. Not for clusters.
@@ -100,7 +100,7 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// A [`ConnectError`] if the URL is none, the server does not answer, or its settings are
+    /// A [`ConnectError`] if the URL is invalid, the server does not answer, or its settings are
     /// refused.
     pub async fn connect(self, url: &str) -> Result<RedisStore, ConnectError> {
         let client = connector::open(url).map_err(ConnectError::invalid)?;
@@ -137,7 +137,7 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// A [`ConnectError`] if a URL is none, no node answers, or the settings of one are refused.
+    /// A [`ConnectError`] if a URL is invalid, no node answers, or the settings of one are refused.
     pub async fn connect_cluster<I>(self, nodes: I) -> Result<RedisStore, ConnectError>
     where
         I: IntoIterator,

@@ -14,7 +14,7 @@ pub struct ConnectError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectErrorKind {
-    /// The URL or the settings are no use.
+    /// The URL or the settings are invalid.
     Invalid,
     /// The server does not answer, or does not let us in.
     Unreachable,
@@ -36,11 +36,7 @@ impl ConnectError {
     }
 
     pub(super) fn invalid(source: RedisError) -> Self {
-        Self::new(
-            ConnectErrorKind::Invalid,
-            "these settings are no use",
-            Some(source),
-        )
+        Self::new(ConnectErrorKind::Invalid, "invalid settings", Some(source))
     }
 
     pub(super) fn unreachable(source: RedisError) -> Self {

@@ -63,7 +63,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Sqlite(error) => error.fmt(f),
             Self::Bound => f.write_str("the SQLite file has grown to its bound"),
-            Self::Row => f.write_str("a row of the SQLite store is none of this version's"),
+            Self::Row => f.write_str("a row of the SQLite store was not written by this version"),
             Self::Late => f.write_str("the SQLite store did not get to it in time"),
             Self::Undone => f.write_str("the SQLite transaction was rolled back"),
             Self::Gone => f.write_str("the thread of the SQLite store has ended"),

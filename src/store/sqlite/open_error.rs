@@ -74,7 +74,7 @@ impl fmt::Display for OpenError {
             OpenErrorKind::Unreachable => "the SQLite file cannot be opened",
             OpenErrorKind::ReadOnly => "the SQLite file cannot be written to",
             OpenErrorKind::Full => "the disk of the SQLite file is full",
-            OpenErrorKind::Damaged => "the SQLite file is damaged, or is none",
+            OpenErrorKind::Damaged => "the file is damaged, or not a SQLite database",
             OpenErrorKind::Newer => {
                 "the idempotency store in the SQLite file was made by a newer version"
             }
