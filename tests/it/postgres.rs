@@ -12,6 +12,8 @@ mod diesel;
 mod exactly_once;
 mod guard;
 mod operations;
+#[cfg(feature = "testing")]
+mod rights;
 #[cfg(feature = "axum")]
 mod transactions;
 mod wakeups;

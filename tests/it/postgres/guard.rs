@@ -22,7 +22,7 @@ async fn scene() -> (PostgresStore, Stores, Client) {
     (stores.open().await, stores, server.connect().await)
 }
 
-async fn acquired(store: &PostgresStore, claim: &Claim) -> Acquired {
+pub(super) async fn acquired(store: &PostgresStore, claim: &Claim) -> Acquired {
     match acquire(store, claim).await {
         Ok(Claimed::Acquired(acquired)) => acquired,
         other => panic!("{other:?}"),
@@ -30,7 +30,7 @@ async fn acquired(store: &PostgresStore, claim: &Claim) -> Acquired {
 }
 
 /// Runs the guard, and returns how many rows it hit.
-async fn run(client: &Client, guard: &Guard) -> u64 {
+pub(super) async fn run(client: &Client, guard: &Guard) -> u64 {
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
         [&guard.name(), &guard.owner(), &guard.fence()];
     client.execute(guard.sql(), &params).await.unwrap()
