@@ -212,3 +212,44 @@ async fn no_log_of_any_level_and_no_answer_holds_a_secret() {
         assert!(text.contains(message), "{message:?} is missing in {text}");
     }
 }
+
+#[cfg(feature = "tracing")]
+#[tokio::test(start_paused = true)]
+async fn no_log_holds_a_body_an_answer_or_a_scope() {
+    use crate::support::{faulty_store::DOWN, log::Log, wire::TestLayer};
+
+    fn scoped(layer: TestLayer) -> TestLayer {
+        layer
+            .scope(|_| Some(Scope::new("canary-scope")))
+            .max_response_bytes(100)
+    }
+
+    let (log, _guard) = Log::capture();
+    for (status, length) in [(201, 1), (201, 20), (500, 1), (503, 1)] {
+        let answer = move || response(status, "canary-answer".repeat(length));
+        for wire in Wire::both(scoped, answers(answer)) {
+            let send =
+                |body: &'static str| wire.send(keyed("canary-key").map(|_| Body::from(body)));
+            for op in [Op::Claim, Op::Complete, Op::Release, Op::Abandon] {
+                wire.store.next(op, DOWN);
+            }
+            for _ in 0..3 {
+                send("canary-body").await;
+                tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            }
+            send("canary-body of another request").await;
+            wire.store
+                .tampers(|record| [&record[..], b"canary-answer"].concat());
+            send("canary-body").await;
+        }
+    }
+    let text = log.text();
+    assert_secret(&text);
+    for message in [
+        "the idempotency store failed",
+        "an answer is recorded without its body",
+        "a stored record cannot be replayed",
+    ] {
+        assert!(text.contains(message), "{message:?} is missing in {text}");
+    }
+}
