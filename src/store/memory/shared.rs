@@ -43,6 +43,10 @@ pub(super) struct Shared {
 /// So many that growing one of them, with ten million keys in all, takes less than a millisecond.
 const MAP_SHARDS: usize = 1024;
 
+/// When a claim is looked at first, at the latest: one that was released is forgotten then, however
+/// long its lease.
+const FIRST_LOOK: Duration = Duration::from_secs(60);
+
 /// How many records may be forgotten to make room for one new one.
 const EVICTED_PER_CALL: usize = 64;
 
@@ -118,9 +122,8 @@ impl Shared {
             }
         };
         if let Some(tag) = new_tag {
-            let deadline = now.saturating_add(nanos(claim.lease()));
-            self.queue
-                .push(List::Claims, Queued { key, tag }, deadline, now);
+            let due = now.saturating_add(nanos(claim.lease().min(FIRST_LOOK)));
+            self.queue.push(List::Claims, Queued { key, tag }, due, now);
         }
         Ok(claimed)
     }

@@ -9,7 +9,7 @@ use super::{
     slot::Slot,
 };
 
-/// How many due keys a claim looks at. A key comes up three times in its life at most, so with four
+/// How many due keys a claim looks at. A key comes up four times in its life at most, so with four
 /// the sweeping keeps up.
 const SWEPT_PER_CLAIM: usize = 4;
 
