@@ -5,7 +5,10 @@ use std::{
 };
 
 use rand::RngExt;
-use tokio::process::{Child, Command};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+};
 
 /// Runs the server as a process of its own, and kills it at random moments.
 pub(crate) struct Killer {
@@ -35,8 +38,12 @@ impl Killer {
         self.kills
     }
 
-    /// Kills the server after a while, and starts it again.
+    /// Kills the server a while after it has come up, and starts it again.
     pub(crate) async fn kill_one(&mut self) -> io::Result<()> {
+        // On a busy machine it takes longer to start than it is to live.
+        while TcpStream::connect(self.address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let life = rand::rng().random_range(100..500);
         tokio::time::sleep(Duration::from_millis(life)).await;
         self.server.kill().await?;
