@@ -29,7 +29,11 @@ impl Run {
         // A process that was killed before it opened the file has none.
         let text = fs::read_to_string(ledger).unwrap_or_default();
         let mut runs = Vec::<Self>::new();
-        for line in text.lines() {
+        // Where a page ends, a kill cuts a write in two: a handler whose start is half there never ran.
+        for line in text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'))
+        {
             let Line {
                 downstream_key: key,
                 fence,
@@ -52,4 +56,14 @@ impl Run {
         }
         runs
     }
+}
+
+#[test]
+fn half_a_line_at_the_end_of_a_ledger_is_of_a_handler_that_never_ran() {
+    let line = r#"{"attempt":1,"downstream_key":"key","event":"start","fence":1,"ms":1}"#;
+    let file = std::env::temp_dir().join(format!("half-a-line-{}", std::process::id()));
+    fs::write(&file, format!("{line}\n{}", &line[..40])).unwrap();
+    let runs = Run::of_ledger(0, &file);
+    fs::remove_file(file).unwrap();
+    assert_eq!(runs.len(), 1);
 }
