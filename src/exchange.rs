@@ -245,7 +245,7 @@ impl<S: Store> Exchange<S> {
                 // By our own clock, the lease of an answer this late may pass, or be given up for lost,
                 // before it is renewed, which happens within a third of it.
                 if Instant::now() >= sent + self.claim.lease() * 2 / 5 {
-                    self.shared.clean_up(self.claim, Settlement::Release, None);
+                    self.shared.clean_up(self.claim, Settlement::Release);
                     return Err(Rejection::StoreUnavailable);
                 }
                 Ok(Found::Nothing(Start::Claimed { acquired, sent }))
@@ -291,7 +291,7 @@ impl<S: Store> Exchange<S> {
                     return Ok(Found::Nothing(Start::Degraded));
                 }
                 if error.kind() != StoreErrorKind::Full {
-                    self.shared.clean_up(self.claim, Settlement::Release, None);
+                    self.shared.clean_up(self.claim, Settlement::Release);
                 }
                 Err(Rejection::StoreUnavailable)
             }

@@ -199,7 +199,7 @@ impl<'a, S: Store> Run<'a, S> {
         mut again: impl FnMut(&Self) -> Settlement,
     ) -> Result<(), Rejection> {
         let Some((permit, Some(renewing))) = self.held.take() else {
-            self.shared.clean_up(*self.claim, settlement, None);
+            self.shared.clean_up(*self.claim, settlement);
             telemetry::answered("degraded");
             return Ok(());
         };
@@ -244,26 +244,23 @@ impl<'a, S: Store> Run<'a, S> {
     }
 
     fn settle_later(&mut self, settlement: Settlement, permit: Permit, renewing: Renewing<S>) {
-        if matches!(settlement, Settlement::Abandon) {
-            return self.shared.clean_up(*self.claim, settlement, Some(permit));
-        }
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let until = renewing
-            .lease()
-            .ends()
-            .max(Instant::now() + self.claim.lease());
-        // A result is never given up lightly: its claim goes on being renewed until it is saved.
-        let renewing = settlement.is_final().then_some(renewing);
+        let until = Instant::now() + settlement.is_of_use_for(self.claim, &self.shared.settings);
+        // A result is never given up lightly: its claim goes on being renewed until it is saved, and what
+        // the store handed out with it is kept.
+        let kept = settlement.is_final().then(|| {
+            let acquired = self.acquired.as_mut();
+            (
+                renewing,
+                acquired.map(|acquired| mem::take(&mut acquired.extensions)),
+            )
+        });
         let (store, claim) = (Arc::clone(&self.shared.store), *self.claim);
-        let extensions = self
-            .acquired
-            .as_mut()
-            .map(|acquired| mem::take(&mut acquired.extensions));
         runtime::spawn(&runtime, async move {
             keep_trying(&*store, &claim, &settlement, until).await;
-            drop((permit, renewing, extensions));
+            drop((permit, kept));
         });
     }
 

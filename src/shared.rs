@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     body::Buffered,
-    permits::{Permit, Permits, Waiting},
+    permits::{Permits, Waiting},
     rejection::Rejection,
     renewer::Renewer,
     runtime::{self, Handle, Instant},
@@ -73,9 +73,7 @@ impl<S: Store> Shared<S> {
     }
 
     /// Settles a claim that nobody waits for, if the store made it.
-    ///
-    /// A permit is kept until then where a drain is to wait for it.
-    pub(crate) fn clean_up(&self, claim: Claim, settlement: Settlement, permit: Option<Permit>) {
+    pub(crate) fn clean_up(&self, claim: Claim, settlement: Settlement) {
         let (Ok(runtime), Ok(place)) = (
             Handle::try_current(),
             Arc::clone(&self.cleanups).try_acquire_owned(),
@@ -86,7 +84,7 @@ impl<S: Store> Shared<S> {
         let until = Instant::now() + settlement.is_of_use_for(&claim, &self.settings);
         runtime::spawn(&runtime, async move {
             keep_trying(&*store, &claim, &settlement, until).await;
-            drop((place, permit));
+            drop(place);
         });
     }
 }
