@@ -63,7 +63,7 @@ impl<'a> Outcome<'a> {
     }
 
     /// Tells that the call behind this answer may have been carried out before it.
-    pub(super) fn was_in_doubt(&mut self) {
+    pub(super) fn mark_in_doubt(&mut self) {
         if self.failure == Some(Failure::NotProcessed) {
             self.failure = Some(Failure::Ambiguous);
         }

@@ -126,7 +126,7 @@ impl RetryPolicy {
         let conflicts = self.session.conflicts(&self.settings);
         let mut outcome = Outcome::answer(response.status(), response.headers(), conflicts);
         if inner.is_some_and(|inner| inner.in_doubt) {
-            outcome.was_in_doubt();
+            outcome.mark_in_doubt();
         }
         self.session.next(&self.settings, &outcome)
     }
@@ -176,7 +176,7 @@ where
 
     fn retry(&mut self, kept: &mut Kept<R>, result: &mut Result<Res, CallError>) -> Option<Sleep> {
         if matches!(kept, Kept::Spent) {
-            self.session.is_spent();
+            self.session.mark_spent();
         }
         let next = match result {
             Ok(response) => self.after_answer(response),

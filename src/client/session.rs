@@ -65,7 +65,7 @@ impl Session {
     }
 
     /// Tells that nothing was kept to be sent again.
-    pub(super) fn is_spent(&mut self) {
+    pub(super) fn mark_spent(&mut self) {
         self.is_repeatable = false;
     }
 
