@@ -1,0 +1,166 @@
+//! Tries the mutants that cargo-mutants lists, all of them with one build: each is in the source
+//! behind a switch, and each test is asked once which of them it comes by.
+
+mod area;
+mod bench;
+mod book;
+mod graft;
+mod mutant;
+mod process;
+mod tests;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+use lexopt::prelude::*;
+
+use self::{
+    area::Area,
+    bench::Bench,
+    book::{Book, Verdict},
+    mutant::Mutant,
+    tests::{Tests, hash},
+};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Error>;
+
+/// What nobody can notice, and docs/verification.md says why.
+const SURVIVORS: &str = "tests/verify/survivors.txt";
+
+struct Asked {
+    time: Option<Duration>,
+    again: bool,
+    areas: Vec<&'static Area>,
+    filter: Option<String>,
+}
+
+fn main() -> Result<ExitCode> {
+    static AREAS: [Area; 9] = Area::ALL;
+    let mut asked = Asked { time: None, again: false, areas: Vec::new(), filter: None };
+    let mut args = lexopt::Parser::from_env();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("seconds") => asked.time = Some(Duration::from_secs(args.value()?.parse()?)),
+            // What was missed before is tried again.
+            Long("again") => asked.again = true,
+            // Those whose name has this in it.
+            Long("only") => asked.filter = Some(args.value()?.string()?),
+            Value(name) => {
+                let area = AREAS.iter().find(|area| name == area.name);
+                asked.areas.push(area.ok_or_else(|| format!("there is no area {}", name.to_string_lossy()))?);
+            }
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    if asked.areas.is_empty() {
+        asked.areas.extend(&AREAS);
+    }
+    run(&asked)
+}
+
+fn run(asked: &Asked) -> Result<ExitCode> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").canonicalize()?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("tests/verify/target"), PathBuf::from);
+    let into = target.join("mutants");
+    fs::create_dir_all(&into)?;
+    let mutants = Mutant::list(&root)?;
+    let files: BTreeSet<_> = mutants.iter().map(|mutant| mutant.file.clone()).collect();
+    let sources = files.into_iter().map(|file| Ok((file.clone(), hash(&fs::read(root.join(&file))?))));
+    let sources: HashMap<_, _> = sources.collect::<Result<_>>()?;
+    let source = hash(&sources.iter().collect::<std::collections::BTreeMap<_, _>>());
+    let bench = Bench::build(&root, &into, &mutants, source)?;
+    let book = Book::open(&into.join("book"), sources)?;
+    let mut end = None;
+    for area in &asked.areas {
+        let tests = Tests::look(&bench, &into, area, source)?;
+        // The time is for trying: building and looking come on top of it, once.
+        let end = *end.get_or_insert_with(|| asked.time.map(|time| Instant::now() + time));
+        let numbered = mutants.iter().enumerate();
+        let waiting = numbered.filter(|(number, mutant)| {
+            let is_wanted = match book.of(&mutant.name) {
+                None => true,
+                Some(Verdict::Missed) => asked.again,
+                Some(Verdict::Noticed) => false,
+            };
+            is_wanted
+                && Area::of(&mutant.file).name == area.name
+                && asked.filter.as_ref().is_none_or(|part| mutant.name.contains(part.as_str()))
+                && !bench.unbuilt.contains(number)
+                && !bench.constant.contains(number)
+        });
+        let waiting: Vec<_> = waiting.collect();
+        eprintln!("mutants: {} of {}, on {} tests", waiting.len(), area.name, tests.len());
+        workers(&waiting, |(number, mutant)| {
+            if end.is_some_and(|end| Instant::now() > end) {
+                return Ok(());
+            }
+            let (verdict, by) = tried(&bench, &tests, *number)?;
+            book.enter(&mutant.name, verdict, &by)
+        })?;
+    }
+    report(&root, &mutants, &bench, &book)
+}
+
+/// Lets the tests run that come by a mutant, until one notices.
+fn tried(bench: &Bench, tests: &Tests, number: usize) -> Result<(Verdict, String)> {
+    let groups = tests.of(number);
+    for (group, took) in &groups {
+        let mut command = Command::new(&bench.program);
+        command.arg("--exact").args(group).env("MUTANT", number.to_string());
+        if !process::passes(command, &bench.tree, Duration::from_secs(20) + *took * 5)? {
+            return Ok((Verdict::Noticed, format!("one of {}", group.len())));
+        }
+    }
+    Ok((Verdict::Missed, format!("{} tests", groups.iter().map(|(group, _)| group.len()).sum::<usize>())))
+}
+
+fn report(root: &Path, mutants: &[Mutant], bench: &Bench, book: &Book) -> Result<ExitCode> {
+    let explained = fs::read_to_string(root.join(SURVIVORS))?;
+    let explained: BTreeSet<_> = explained.lines().collect();
+    let of = |verdict| mutants.iter().filter(move |mutant| book.of(&mutant.name) == Some(verdict));
+    let missed: Vec<_> = of(Verdict::Missed).collect();
+    let unexplained: Vec<_> = missed.iter().filter(|mutant| !explained.contains(mutant.name.as_str())).collect();
+    println!(
+        "mutants: of {}, {} noticed so far, {} not, of which {} unexplained; {} are not Rust, {} are \
+         computed when the crate is built",
+        mutants.len(),
+        of(Verdict::Noticed).count(),
+        missed.len(),
+        unexplained.len(),
+        bench.unbuilt.len(),
+        bench.constant.len(),
+    );
+    for mutant in &unexplained {
+        println!("{}", mutant.name);
+    }
+    Ok(if unexplained.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Does something for each item, as many at a time as there are processors.
+pub(crate) fn workers<I: Sync, O: Send>(items: &[I], work: impl Fn(&I) -> Result<O> + Sync) -> Result<Vec<O>> {
+    let next = Mutex::new(items.iter());
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..thread::available_parallelism()?.get())
+            .map(|_| {
+                scope.spawn(|| -> Result<()> {
+                    loop {
+                        let Some(item) = next.lock().unwrap().next() else { return Ok(()) };
+                        let output = work(item)?;
+                        done.lock().unwrap().push(output);
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("a worker does not panic"))
+    })?;
+    Ok(done.into_inner().unwrap())
+}
