@@ -26,7 +26,7 @@ histories() { "$(built histories)" --seconds "$1"; }
 schedules() { "$(built schedules)" --seconds "$1"; }
 seeds() { "$(built seeds)" --seconds "$1"; }
 fuzz() { "$verify/fuzz/run.sh" "$1"; }
-mutants() { "$verify/mutants.sh" "$1"; }
+mutants() { "$verify/mutants.sh" --seconds "$1"; }
 # Not among the six: these take servers. Cuts take as long as they do.
 cuts() { "$(built cuts)"; }
 stops() {

@@ -8,6 +8,7 @@ mod calls;
 mod conflicts;
 mod cost;
 mod deadlines;
+mod debug;
 mod errors;
 mod failures;
 mod faulty;

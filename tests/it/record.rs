@@ -160,6 +160,55 @@ fn a_record_with_something_behind_it_is_refused() {
     assert_eq!(seen.unwrap_err(), InvalidRecord::Damaged);
 }
 
+#[test]
+fn a_record_without_a_body_that_has_one_all_the_same_is_refused() {
+    for file in ["whole", "trailers"] {
+        let mut changed = read(file).to_vec();
+        let end = changed.len() - 4;
+        changed[1] = 1;
+        let checksum = crc32fast::hash(&changed[..end]).to_be_bytes();
+        changed[end..].copy_from_slice(&checksum);
+        let seen = Record::decode(&name(), changed.into());
+        assert_eq!(seen.unwrap_err(), InvalidRecord::Damaged, "{file}");
+    }
+}
+
+#[test]
+fn a_record_tells_what_it_was_made_of() {
+    let head = head(201, &[("location", b"/payments/7")]);
+    let trailers = field_map(&[("grpc-status", b"0")]);
+    let whole = Record::whole(fingerprint(), &head, "paid".into(), Some(trailers.clone()));
+    assert_eq!(whole.fingerprint(), &fingerprint());
+    assert_eq!(whole.status(), StatusCode::CREATED);
+    assert_eq!(whole.headers()["location"], "/payments/7");
+    assert_eq!(whole.body().unwrap(), "paid");
+    assert_eq!(whole.trailers(), Some(&trailers));
+    let omitted = Record::omitted(fingerprint(), &head);
+    assert_eq!((omitted.body(), omitted.trailers()), (None, None));
+}
+
+#[test]
+fn more_fields_than_one_byte_counts_are_kept() {
+    let fields = vec![("vary", &b"origin"[..]); 300];
+    let (head, trailers) = (head(200, &fields), field_map(&fields));
+    let record = Record::whole(fingerprint(), &head, Bytes::new(), Some(trailers));
+    let seen = Record::decode(&name(), record.encode(&name())).unwrap();
+    assert_same(&seen, &record);
+    assert_eq!(seen.headers().len(), 300);
+}
+
+#[test]
+fn what_is_wrong_with_a_record_is_said() {
+    let texts = [
+        (InvalidRecord::Version, "a version that is not known"),
+        (InvalidRecord::Foreign, "belongs to another name"),
+        (InvalidRecord::Damaged, "cut short or changed"),
+    ];
+    for (error, part) in texts {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
 const NAMES: [&str; 5] = [
     "vary",
     "link",

@@ -1,16 +1,19 @@
 //! What can be seen from outside: metrics and spans, against the tables of `docs/observability.md`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
-use tokio::time::advance;
-use tower_idempotency::{MemoryStore, StoreFailure};
+use axum::body::Body;
+use http::Request;
+use tokio::time::{advance, sleep};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_idempotency::{IdempotencyLayer, MemoryStore, RequestBody, StoreFailure};
 
 use crate::support::{
-    faulty_store::{DOWN, Op},
+    faulty_store::{DOWN, Fault, FaultyStore, Op},
     log::Log,
     meter::Meter,
     scene::{Scene, asked, obedient, take_over},
-    wire::{Gate, REFUSALS, TestLayer, Wire, defaults, keyed},
+    wire::{Gate, REFUSALS, TestLayer, Wire, defaults, keyed, response},
 };
 
 const PAGE: &str = include_str!("../../docs/observability.md");
@@ -37,6 +40,14 @@ fn plain(setup: &dyn Fn(TestLayer) -> TestLayer) -> Scene<'_> {
         router: false,
     }
 }
+
+/// What the page lists among the events of the layer, and others tell.
+const OF_OTHERS: [&str; 4] = [
+    "a handler's transaction was rolled back",
+    "the connection to the Redis server was lost",
+    "the Redis server may lose what it acknowledged",
+    "an attempt failed and is made again",
+];
 
 /// Has everything happen that is measured.
 async fn everything() {
@@ -115,6 +126,65 @@ async fn the_page_lists_every_metric_and_every_outcome_and_no_other() {
     assert_eq!(seen, outcomes);
 }
 
+/// Has happen what is told and not measured.
+async fn mistakes() {
+    let layer = IdempotencyLayer::new(FaultyStore::default());
+    let inner = service_fn(async |_: Request<RequestBody<RequestBody<Body>>>| {
+        Ok::<_, Infallible>(response(201, "paid"))
+    });
+    let twice = layer.layer(layer.layer(inner));
+    twice.oneshot(keyed("key")).await.unwrap();
+    let wire = Wire::plain(defaults, obedient(&Gate::default()));
+    wire.send(keyed("key")).await;
+    wire.store.tampers(|record| record[1..].to_vec());
+    wire.send(keyed("key"))
+        .await
+        .assert_refused("store-unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_lists_every_event_of_the_layer_and_no_other() {
+    let (log, _guards) = Log::capture();
+    everything().await;
+    mistakes().await;
+    let text = log.text();
+    let told: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains(" tower_idempotency::") && line.contains(" message="))
+        .map(|line| {
+            let level = line.split(' ').next().unwrap();
+            (level, line.split_once(" message=").unwrap().1)
+        })
+        .collect();
+    let table = PAGE.split_once("| level | message | when |").unwrap().1;
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let listed: Vec<_> = rows
+        .map(|row| {
+            let mut cells = row.split('|').map(str::trim).skip(1);
+            (cells.next().unwrap(), cells.next().unwrap())
+        })
+        .filter(|(_, message)| !OF_OTHERS.iter().any(|other| message.starts_with(other)))
+        .collect();
+    let is_told = |listed: &(&str, &str), told: &(&str, &str)| {
+        listed.0 == told.0 && told.1.starts_with(listed.1)
+    };
+    for row in &listed {
+        assert!(
+            told.iter().any(|told| is_told(row, told)),
+            "{row:?}: {text}"
+        );
+    }
+    for event in &told {
+        assert!(
+            listed.iter().any(|row| is_told(row, event)),
+            "{event:?} is not on the page"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_counter_is_there_before_it_counts() {
     let (meter, _guard) = Meter::capture();
@@ -191,6 +261,7 @@ async fn takeovers_lost_leases_and_late_answers_are_counted() {
     let gate = Gate::default();
     let wire = Wire::plain(defaults, obedient(&gate));
     let running = wire.start(asked(keyed("key"), "hold")).await;
+    assert_eq!(meter.sum("idempotency_takeovers_total"), 0);
     take_over(&wire.store, || wire.send(keyed("key"))).await;
     gate.open();
     running.await.unwrap().assert_refused("superseded");
@@ -232,6 +303,64 @@ async fn a_span_is_around_each_keyed_request_and_says_how_it_went() {
         let name = line.split(' ').nth(3).unwrap().split('=').next().unwrap();
         assert!(fields.contains(name), "{name} is not on the page");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_times_in_a_span_are_in_milliseconds() {
+    let (log, _guards) = Log::capture();
+    let gate = Gate::default();
+    let wire = Wire::plain(|layer| layer.wait(Duration::from_secs(60)), obedient(&gate));
+    let late = |millis| Fault::Late(Duration::from_millis(millis));
+    wire.store.next(Op::Claim, late(250));
+    wire.store.next(Op::Complete, late(500));
+    let running = wire.start(asked(keyed("key"), "hold")).await;
+    let waiting = wire.spawn(asked(keyed("key"), "hold"));
+    while wire.store.listeners() == 0 {
+        tokio::task::yield_now().await;
+    }
+    sleep(Duration::from_millis(2_000)).await;
+    gate.open();
+    running.await.unwrap();
+    waiting.await.unwrap();
+    let text = log.text();
+    for (field, least) in [
+        ("claim_ms=", 250.0),
+        ("handler_ms=", 2_000.0),
+        ("settle_ms=", 500.0),
+        ("wait_ms=", 2_500.0),
+    ] {
+        let values = text.split(field).skip(1);
+        let values: Vec<f64> = values
+            .map(|rest| rest.split_whitespace().next().unwrap().parse().unwrap())
+            .collect();
+        assert!(
+            values
+                .iter()
+                .any(|millis| (least..least + 10.0).contains(millis)),
+            "{field}: {values:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_is_measured_and_one_that_crosses_the_end_of_its_run_loses_no_lease() {
+    let (meter, _guard) = Meter::capture();
+    let gate = Gate::default();
+    let wire = Wire::plain(defaults, obedient(&gate));
+    // Sent at 3.3 s, and applied when the run is over.
+    wire.store
+        .next(Op::Renew, Fault::Late(Duration::from_secs(1)));
+    let running = wire.start(asked(keyed("key"), "hold")).await;
+    sleep(Duration::from_millis(3_500)).await;
+    gate.open();
+    assert_eq!(running.await.unwrap().status, 201);
+    sleep(Duration::from_secs(1)).await;
+    let renewals = meter.values(r#"idempotency_store_seconds{operation="renew"}"#);
+    assert!(
+        matches!(renewals[..], [seconds] if seconds >= 1.0),
+        "{renewals:?}"
+    );
+    assert_eq!(meter.sum("idempotency_leases_lost_total"), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,18 @@
 //! Answers whose body is read inside the attempt.
 
-use std::{error::Error, io, iter};
+use std::{
+    convert::Infallible,
+    error::Error,
+    io, iter,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
+use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Frame;
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_idempotency::client::{
     BufferedBody, Failure, ReadAnswerLayer, RetryInfo, RetryLayer, Stop,
 };
@@ -51,11 +58,67 @@ async fn an_answer_over_the_limit_is_streamed_and_its_end_is_the_callers() {
     assert!(body.frame().await.unwrap().is_err());
 }
 
+/// What was read ahead and what was not are both of the body.
+#[tokio::test(start_paused = true)]
+async fn an_answer_over_the_limit_ends_with_its_last_frame() {
+    for parts in [&["ans", "wer"][..], &["answer"]] {
+        let inner = service_fn(move |_: Request<_>| async move {
+            let frames = Frames(parts.iter().rev().copied().collect());
+            Ok::<_, Infallible>(Response::new(frames))
+        });
+        let service = ReadAnswerLayer::new(2).layer(inner);
+        let mut body = service.oneshot(post()).await.unwrap().into_body();
+        for (number, part) in parts.iter().enumerate() {
+            assert!(!body.is_end_stream(), "{parts:?}, {number}");
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), part);
+        }
+        assert!(body.is_end_stream(), "{parts:?}");
+        assert!(body.frame().await.is_none());
+    }
+}
+
+/// A body that knows when it ends.
+struct Frames(Vec<&'static str>);
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let part = self.0.pop().map(Bytes::from);
+        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_end_of_what_was_read_ahead_is_not_the_end() {
+    let (_, response) = whole(2, [half(200), status(200)]).await;
+    let mut body = response.into_body();
+    body.frame().await.unwrap().unwrap();
+    assert!(!body.is_end_stream(), "an error is to come");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_read_from_a_service_that_was_ready() {
+    // Called without having been asked, it panics.
+    let limited = ConcurrencyLimit::new(Script::new([status(200)]), 1);
+    let service = ReadAnswerLayer::new(100).layer(limited);
+    assert_eq!(service.oneshot(post()).await.unwrap().status(), 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_broke_off_was_not_unsent_whatever_its_error_says() {
     let inner = service_fn(|_: Request<_>| async {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        let frames = iter::once(Err::<Frame<bytes::Bytes>, _>(refused));
+        let frames = iter::once(Err::<Frame<Bytes>, _>(refused));
         Ok::<_, io::Error>(Response::new(StreamBody::new(futures_util::stream::iter(
             frames,
         ))))
@@ -95,7 +158,7 @@ async fn a_failure_whose_body_breaks_off_is_judged_by_its_head() {
 async fn an_event_stream_is_not_waited_for() {
     let inner = service_fn(|_: Request<_>| async {
         let endless = StreamBody::new(futures_util::stream::pending::<
-            Result<Frame<bytes::Bytes>, io::Error>,
+            Result<Frame<Bytes>, io::Error>,
         >());
         let response = Response::builder().header("content-type", "text/event-stream");
         Ok::<_, io::Error>(response.body(endless).unwrap())

@@ -6,11 +6,13 @@ use http::{Request, Response};
 use tokio::{
     runtime::Handle,
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, advance, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_idempotency::{IdempotencyContext, IdempotencyLayer, MemoryStore, RequestBody};
+use tower_idempotency::{
+    Admin, IdempotencyContext, IdempotencyLayer, MemoryStore, RequestBody, admin::Force,
+};
 
 use crate::support::{
     faulty_store::{DOWN, Fault, FaultyStore, Op},
@@ -278,6 +280,60 @@ async fn a_renewal_that_crosses_the_end_of_its_run_does_not_make_it_a_superseded
         let answer = wire.send(keyed("key")).await;
         assert_eq!((answer.status, answer.text()), (status, "own answer"));
     }
+}
+
+/// By its own clock, its lease is good: the key was forgotten by hand, say.
+#[tokio::test(start_paused = true)]
+async fn a_run_is_superseded_as_soon_as_a_renewal_says_so() {
+    let gate = Gate::default();
+    let late = {
+        let gate = gate.clone();
+        move |request: Request<Body>| {
+            let (gate, is_first) = (gate.clone(), request.headers().contains_key("x-answer"));
+            async move {
+                if is_first {
+                    gate.pass().await;
+                    return response(500, "late");
+                }
+                response(201, "paid")
+            }
+        }
+    };
+    let wire = Wire::router(nine_seconds, late);
+    let running = wire.start(asked(keyed("key"), "500")).await;
+    let (name, _) = wire.store.claims()[0];
+    wire.store.memory.forget(&name, Force::Yes).await.unwrap();
+    assert_eq!(wire.send(keyed("key")).await.text(), "paid");
+    sleep(4 * SECOND).await;
+    assert_eq!(wire.store.count(Op::Renew), 1);
+    gate.open();
+    running.await.unwrap().assert_refused("superseded");
+    assert_eq!(wire.store.count(Op::Abandon), 0);
+}
+
+/// It stood still, has told its handler, and renews all the same.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_after_a_stall_is_given_time_to_be_answered() {
+    let gate = Gate::default();
+    let wire = Wire::plain(nine_seconds, obedient(&gate));
+    let running = wire.start(asked(keyed("key"), "hold")).await;
+    wire.store
+        .next(Op::Renew, Fault::Late(Duration::from_millis(100)));
+    advance(8 * SECOND).await;
+    sleep(2 * SECOND).await;
+    wire.send(keyed("key")).await.assert_refused("in-flight");
+    gate.open();
+    assert_eq!(running.await.unwrap().status, 201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_saved_is_tried_again_after_a_pause_and_not_at_once() {
+    let wire = Wire::plain(nine_seconds, obedient(&Gate::default()));
+    wire.store.next(Op::Complete, DOWN);
+    assert_eq!(wire.send(keyed("key")).await.status, 201);
+    assert_eq!(wire.store.count(Op::Complete), 1);
+    sleep(SECOND).await;
+    assert_eq!(wire.store.count(Op::Complete), 2);
 }
 
 #[tokio::test(start_paused = true)]

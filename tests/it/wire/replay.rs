@@ -279,6 +279,11 @@ async fn trailers_are_left_out_and_filtered_as_headers_are_but_for_grpcs() {
         assert_eq!(trailers.get("x-left-out"), None);
         assert_eq!(trailers["grpc-status"], "0");
     }
+    for wire in Wire::both(|layer| layer.replay_headers(|_| false), answers(make)) {
+        wire.send(keyed("key")).await;
+        let (_, trailers) = read_with_trailers(wire.respond(keyed("key")).await).await;
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
+    }
     let nothing = |layer: TestLayer| layer.replay_headers(|name| name == header::TRAILER);
     let make = || {
         let mut response = response(200, chunked(&["one"], End::Trailer("x-checksum", "abc")));
@@ -292,6 +297,23 @@ async fn trailers_are_left_out_and_filtered_as_headers_are_but_for_grpcs() {
         assert_eq!(replay.headers().get("trailer"), None);
         assert_eq!(replay.body().size_hint().exact(), Some(3));
     }
+}
+
+#[tokio::test]
+async fn the_length_of_a_body_that_is_recorded_is_told_by_the_body_alone() {
+    let make = || {
+        let mut response = response(200, "four");
+        let length = HeaderValue::from_static("4");
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length);
+        response
+    };
+    let wire = Wire::plain(defaults, answers(make));
+    wire.send(keyed("key")).await;
+    let replay = wire.respond(keyed("key")).await;
+    assert_eq!(replay.headers().get(header::CONTENT_LENGTH), None);
+    assert_eq!(replay.body().size_hint().exact(), Some(4));
 }
 
 #[tokio::test]

@@ -268,6 +268,53 @@ async fn one_who_waits_takes_over_when_the_owners_lease_passes() {
     }
 }
 
+/// Holds both places of a server, by an owner whose lease passes and by another request, while a
+/// third waits for that owner; returns the one who waits once it wants a place.
+async fn no_place_left(wire: &Wire) -> JoinHandle<Answer> {
+    wire.store.always(Op::Renew, DOWN);
+    let (_, mut waiters) = held(wire, 1).await;
+    wire.start(asked(keyed("other"), "hold")).await;
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!((wire.drain.in_flight(), wire.runs()), (2, 2));
+    waiters.remove(0)
+}
+
+fn two_places(layer: TestLayer) -> TestLayer {
+    layer.wait(Duration::from_secs(60)).max_in_flight(2)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_waited_gets_the_next_place_that_is_free() {
+    for router in [false, true] {
+        let gate = Gate::default();
+        let wire = Wire::of(router, two_places, obedient(&gate));
+        let waiter = no_place_left(&wire).await;
+        assert!(!waiter.is_finished());
+        gate.open();
+        let began = Instant::now();
+        assert!(waiter.await.unwrap().is_replay(), "nobody took over");
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert_eq!(wire.drain.in_flight(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_waited_is_refused_a_place_when_its_time_is_up_or_draining_begins() {
+    let gate = Gate::default();
+    let wire = Wire::plain(two_places, obedient(&gate));
+    let began = Instant::now();
+    let waiter = no_place_left(&wire).await.await.unwrap();
+    waiter.assert_refused("overloaded");
+    assert_eq!(began.elapsed(), Duration::from_secs(60));
+
+    let wire = Wire::plain(two_places, obedient(&gate));
+    let waiter = no_place_left(&wire).await;
+    let began = Instant::now();
+    wire.drain.drain(Duration::ZERO).await.unwrap_err();
+    waiter.await.unwrap().assert_refused("draining");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test(start_paused = true)]
 async fn draining_sends_away_those_who_wait() {
     for router in [false, true] {

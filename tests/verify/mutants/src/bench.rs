@@ -43,9 +43,17 @@ impl Bench {
             let (errors, program) = built(&tree, into)?;
             if errors.is_empty() {
                 let program = program.ok_or("cargo built no tests")?;
-                let names: Vec<_> = unbuilt.iter().map(|&number| mutants[number].name.as_str()).collect();
+                let names: Vec<_> = unbuilt
+                    .iter()
+                    .map(|&number| mutants[number].name.as_str())
+                    .collect();
                 fs::write(&refused, names.join("\n"))?;
-                return Ok(Self { program, tree, unbuilt, constant });
+                return Ok(Self {
+                    program,
+                    tree,
+                    unbuilt,
+                    constant,
+                });
             }
             let known = (unbuilt.len(), constant_names.len());
             for error in &errors {
@@ -53,22 +61,32 @@ impl Bench {
                 constant_names.extend(needed_constant(error));
             }
             if known == (unbuilt.len(), constant_names.len()) {
-                return Err(format!("no mutant is to blame for this:\n{}", rendered(&errors[0])).into());
+                return Err(
+                    format!("no mutant is to blame for this:\n{}", rendered(&errors[0])).into(),
+                );
             }
         }
     }
 }
 
-/// With its times, so that only what changed is built again.
+/// Copies all but the source, with its times, so that only what changed is built again.
 fn copy(root: &Path, tree: &Path) -> Result<()> {
-    let script = r#"mkdir -p "$1" && rm -rf "$1"/* && git ls-files -z --cached --others --exclude-standard -- . ':!tests/verify' |
-        tar --create --null --ignore-failed-read --files-from=- | tar --extract --directory "$1""#;
+    let script = r#"mkdir -p "$1" && find "$1" -mindepth 1 -maxdepth 1 ! -name src -exec rm -rf {} + &&
+        git ls-files -z --cached --others --exclude-standard -- . ':!tests/verify' ':!src' |
+        tar --create --null --files-from=- | tar --extract --directory "$1""#;
     let mut copying = Command::new("bash");
-    copying.args(["-o", "pipefail", "-c", script, "copy"]).arg(tree).current_dir(root);
-    if copying.status()?.success() { Ok(()) } else { Err("the source cannot be copied".into()) }
+    copying
+        .args(["-o", "pipefail", "-c", script, "copy"])
+        .arg(tree)
+        .current_dir(root);
+    if copying.status()?.success() {
+        Ok(())
+    } else {
+        Err("the tests cannot be copied".into())
+    }
 }
 
-/// Writes every source anew, and returns the mutants that cannot be switched.
+/// Writes the source with its mutants, and returns those that cannot be switched.
 fn graft_all(
     root: &Path,
     tree: &Path,
@@ -77,24 +95,51 @@ fn graft_all(
     constant_names: &[String],
 ) -> Result<BTreeSet<usize>> {
     let mut constant = BTreeSet::new();
-    let files: BTreeSet<_> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
-    for file in files {
-        let source = fs::read_to_string(root.join(file))?;
-        let of_file = mutants.iter().enumerate().filter(|(_, mutant)| mutant.file == file);
-        let of_file: Vec<_> = of_file.filter(|(number, _)| !unbuilt.contains(number)).collect();
-        let (source, fixed) = grafted(&source, &of_file, constant_names)
-            .map_err(|error| format!("{file}: {error}"))?;
-        constant.extend(fixed);
+    for file in sources(root)? {
+        let mut source = fs::read_to_string(root.join(&file))?;
+        let of_file = mutants
+            .iter()
+            .enumerate()
+            .filter(|(_, mutant)| mutant.file == file);
+        let of_file: Vec<_> = of_file
+            .filter(|(number, _)| !unbuilt.contains(number))
+            .collect();
+        if !of_file.is_empty() {
+            let fixed;
+            (source, fixed) = grafted(&source, &of_file, constant_names)
+                .map_err(|error| format!("{file}: {error}"))?;
+            constant.extend(fixed);
+        }
+        if file == "src/lib.rs" {
+            source = format!("#![allow(warnings, clippy::all)]\n{source}\nmod mutants;\n");
+        }
         replace(&tree.join(file), &source)?;
     }
-    let library = tree.join("src/lib.rs");
-    let mut source = fs::read_to_string(root.join("src/lib.rs"))?;
-    source.insert_str(0, "#![allow(warnings, clippy::all)]\n");
-    source.push_str("\nmod mutants;\n");
-    replace(&library, &source)?;
-    let switch = format!("{}\nconst COUNT: usize = {};\n", include_str!("../switch.rs"), mutants.len());
+    let switch = format!(
+        "{}\nconst COUNT: usize = {};\n",
+        include_str!("../switch.rs"),
+        mutants.len()
+    );
     replace(&tree.join("src/mutants.rs"), &switch)?;
     Ok(constant)
+}
+
+fn sources(root: &Path) -> Result<Vec<String>> {
+    let listing = Command::new("git")
+        .args([
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "--",
+            "src",
+        ])
+        .current_dir(root)
+        .output()?;
+    Ok(String::from_utf8(listing.stdout)?
+        .lines()
+        .map(ToOwned::to_owned)
+        .collect())
 }
 
 /// Leaves the time of what is the same alone.
@@ -102,13 +147,24 @@ fn replace(path: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(path).is_ok_and(|now| now == text) {
         return Ok(());
     }
+    fs::create_dir_all(path.parent().expect("it is in a directory"))?;
     Ok(fs::write(path, text)?)
 }
 
 /// Returns the compiler's errors, and where the tests are.
 fn built(tree: &Path, into: &Path) -> Result<(Vec<Value>, Option<PathBuf>)> {
     let output = Command::new("cargo")
-        .args(["test", "--no-run", "--test", "it", "--all-features", "--locked", "--quiet", "--message-format", "json"])
+        .args([
+            "test",
+            "--no-run",
+            "--test",
+            "it",
+            "--all-features",
+            "--locked",
+            "--quiet",
+            "--message-format",
+            "json",
+        ])
         .current_dir(tree)
         .env("CARGO_TARGET_DIR", into.join("target"))
         .env("CARGO_INCREMENTAL", "1")
@@ -118,9 +174,17 @@ fn built(tree: &Path, into: &Path) -> Result<(Vec<Value>, Option<PathBuf>)> {
         .output()?;
     let mut errors = Vec::new();
     let mut program = None;
-    for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{")) {
+    for line in output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| line.starts_with(b"{"))
+    {
         let told: Value = serde_json::from_slice(line)?;
-        if told["message"]["level"] == "error" && told["message"]["spans"].as_array().is_some_and(|spans| !spans.is_empty()) {
+        if told["message"]["level"] == "error"
+            && told["message"]["spans"]
+                .as_array()
+                .is_some_and(|spans| !spans.is_empty())
+        {
             errors.push(told["message"].clone());
         }
         if let Some(path) = told["executable"].as_str() {
@@ -140,10 +204,22 @@ fn rendered(error: &Value) -> String {
 /// Returns the mutants whose switches are on the lines that an error points at.
 fn blamed(tree: &Path, error: &Value) -> Vec<usize> {
     let mut numbers = Vec::new();
-    for span in error["spans"].as_array().into_iter().flatten().filter(|span| span["is_primary"] == true) {
-        let Some(file) = span["file_name"].as_str() else { continue };
+    for span in error["spans"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|span| span["is_primary"] == true)
+    {
+        let Some(file) = span["file_name"].as_str() else {
+            continue;
+        };
         let source = fs::read_to_string(tree.join(file)).unwrap_or_default();
-        let line = |name: &str| span[name].as_u64().and_then(|line| usize::try_from(line).ok()).unwrap_or(1);
+        let line = |name: &str| {
+            span[name]
+                .as_u64()
+                .and_then(|line| usize::try_from(line).ok())
+                .unwrap_or(1)
+        };
         let (first, mut last) = (line("line_start"), line("line_end"));
         // A `match` that is not exhaustive any more: its arms are further down, where one would be added.
         if error["code"]["code"] == "E0004" {
@@ -154,15 +230,27 @@ fn blamed(tree: &Path, error: &Value) -> Vec<usize> {
         }
         let lines: Vec<_> = source.lines().take(last).collect();
         let on_line = |line: &&str| {
-            let switches = line.match_indices(SWITCH).map(|(at, _)| &line[at + SWITCH.len() + 1..]);
-            switches.filter_map(|rest| rest.split(')').next()?.parse::<usize>().ok()).collect::<Vec<_>>()
+            let switches = line
+                .match_indices(SWITCH)
+                .map(|(at, _)| &line[at + SWITCH.len() + 1..]);
+            switches
+                .filter_map(|rest| rest.split(')').next()?.parse::<usize>().ok())
+                .collect::<Vec<_>>()
         };
         let before = numbers.len();
         numbers.extend(lines[first - 1..].iter().flat_map(on_line));
         // What does not fit may be the rest: of a change of many lines, or of a function whose type
         // was taken from an early return.
         if numbers.len() == before && error["code"]["code"] != "E0015" {
-            numbers.extend(lines[..first].iter().rev().map(on_line).find(|found| !found.is_empty()).into_iter().flatten());
+            numbers.extend(
+                lines[..first]
+                    .iter()
+                    .rev()
+                    .map(on_line)
+                    .find(|found| !found.is_empty())
+                    .into_iter()
+                    .flatten(),
+            );
         }
     }
     numbers
@@ -171,7 +259,14 @@ fn blamed(tree: &Path, error: &Value) -> Vec<usize> {
 /// Returns the function that has to stay what it was, since it is called when the crate is built.
 fn needed_constant(error: &Value) -> Option<String> {
     let message = error["message"].as_str()?;
-    let called = message.strip_prefix("cannot call non-const ")?.split('`').nth(1)?;
-    let path = called.split('<').next().filter(|path| !path.is_empty()).unwrap_or(called);
+    let called = message
+        .strip_prefix("cannot call non-const ")?
+        .split('`')
+        .nth(1)?;
+    let path = called
+        .split('<')
+        .next()
+        .filter(|path| !path.is_empty())
+        .unwrap_or(called);
     Some(path.trim_end_matches("::").rsplit("::").next()?.to_owned())
 }

@@ -34,25 +34,50 @@ impl Book {
                 continue;
             };
             let file = name.split(':').next().unwrap_or_default();
-            if sources.get(file).is_some_and(|now| format!("{now:016x}") == source) {
-                let verdict = if verdict == "missed" { Verdict::Missed } else { Verdict::Noticed };
+            if sources
+                .get(file)
+                .is_some_and(|now| format!("{now:016x}") == source)
+            {
+                let verdict = if verdict == "missed" {
+                    Verdict::Missed
+                } else {
+                    Verdict::Noticed
+                };
                 verdicts.insert(name.to_owned(), (verdict, by.to_owned()));
             }
         }
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        Ok(Self { file: Mutex::new(file), verdicts: Mutex::new(verdicts), sources })
+        Ok(Self {
+            file: Mutex::new(file),
+            verdicts: Mutex::new(verdicts),
+            sources,
+        })
     }
 
     pub(crate) fn of(&self, name: &str) -> Option<Verdict> {
-        self.verdicts.lock().unwrap().get(name).map(|(verdict, _)| *verdict)
+        self.verdicts
+            .lock()
+            .unwrap()
+            .get(name)
+            .map(|(verdict, _)| *verdict)
     }
 
     pub(crate) fn enter(&self, name: &str, verdict: Verdict, by: &str) -> Result<()> {
         let file = name.split(':').next().unwrap_or_default();
         let source = self.sources.get(file).copied().unwrap_or_default();
-        let said = if verdict == Verdict::Missed { "missed" } else { "noticed" };
-        self.file.lock().unwrap().write_all(format!("{said}\t{source:016x}\t{name}\t{by}\n").as_bytes())?;
-        self.verdicts.lock().unwrap().insert(name.to_owned(), (verdict, by.to_owned()));
+        let said = if verdict == Verdict::Missed {
+            "missed"
+        } else {
+            "noticed"
+        };
+        self.file
+            .lock()
+            .unwrap()
+            .write_all(format!("{said}\t{source:016x}\t{name}\t{by}\n").as_bytes())?;
+        self.verdicts
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), (verdict, by.to_owned()));
         Ok(())
     }
 }

@@ -1,11 +1,13 @@
 //! All mutants of a file in one source, each behind a switch.
 
-use std::ops::Range;
+use std::{cmp::Reverse, ops::Range};
 
-use proc_macro2::Span;
 use syn::{spanned::Spanned as _, visit::Visit};
 
-use crate::{Result, mutant::Mutant};
+use crate::{
+    Result,
+    mutant::{Kind, Mutant, Place},
+};
 
 /// What each mutant's switch is called in the source.
 pub(crate) const SWITCH: &str = "crate::mutants::on";
@@ -21,70 +23,131 @@ struct Edit {
 }
 
 /// Returns the source with those of its mutants that have a number, and the numbers of those that
-/// cannot be switched.
-pub(crate) fn grafted(source: &str, mutants: &[(usize, &Mutant)], constant: &[String]) -> Result<(String, Vec<usize>)> {
+/// cannot be switched. `constant` names functions that have to stay so.
+pub(crate) fn grafted(
+    source: &str,
+    mutants: &[(usize, &Mutant)],
+    constant: &[String],
+) -> Result<(String, Vec<usize>)> {
     let mut places = Places::default();
     places.visit_file(&syn::parse_file(source)?);
     let lines = Lines::of(source);
-    let mut edits = Vec::new();
+    let mut graft = Graft {
+        source,
+        ..Graft::default()
+    };
     let mut fixed = Vec::new();
-    // Outer ones first: what is put at the same place later is further in.
-    let mut mutants = mutants.to_vec();
-    mutants.sort_by_key(|(_, mutant)| (mutant.span.start.line, mutant.span.start.column));
-    let mut choices = Vec::<Choice>::new();
-    for (number, mutant) in mutants {
+    for &(number, mutant) in mutants {
         let span = lines.range(mutant);
-        let Some(function) = places.function_around(&span) else {
-            fixed.push(number);
-            continue;
-        };
-        if places.is_constant(&span) || constant.contains(&function.name) {
-            fixed.push(number);
-            continue;
-        }
-        if mutant.is_body {
-            let text = format!("\nif {SWITCH}({number}) {{ return {}; }}\n", mutant.replacement);
-            edits.push(Edit { at: function.body.start + 1..function.body.start + 1, text, is_end: false });
-        } else if mutant.is_arm {
-            let Some(arm) = places.arms.iter().find(|arm| arm.whole == span || arm.whole.start == span.start) else {
-                fixed.push(number);
-                continue;
+        let function = places
+            .function_around(&span)
+            .filter(|function| !places.is_constant(&span) && !constant.contains(&function.name));
+        let is_switched = function.is_some_and(|function| {
+            let is_switched = match mutant.kind {
+                Kind::Body => graft.body(function, number, mutant),
+                Kind::Arm => graft.arm(places.arm_at(&span), number),
+                Kind::Other => graft.choice(places.smallest_around(&span), &span, number, mutant),
             };
-            match &arm.guard {
-                Some(guard) => {
-                    let text = format!("\n!{SWITCH}({number}) && (");
-                    edits.push(Edit { at: guard.start..guard.start, text, is_end: false });
-                    edits.push(Edit { at: guard.end..guard.end, text: ")".to_owned(), is_end: true });
-                }
-                None => {
-                    let text = format!("\n if !{SWITCH}({number}) ");
-                    edits.push(Edit { at: arm.pattern..arm.pattern, text, is_end: true });
-                }
+            if let Some(word) = &function.constant {
+                graft.remove(word);
             }
+            is_switched
+        });
+        if !is_switched {
+            fixed.push(number);
+        }
+    }
+    Ok((graft.finish(), fixed))
+}
+
+/// What becomes of a source.
+#[derive(Default)]
+struct Graft<'a> {
+    source: &'a str,
+    edits: Vec<Edit>,
+    choices: Vec<Choice>,
+}
+
+impl Graft<'_> {
+    fn begin(&mut self, at: usize, text: String) {
+        self.edits.push(Edit {
+            at: at..at,
+            text,
+            is_end: false,
+        });
+    }
+
+    fn end(&mut self, at: usize, text: String) {
+        self.edits.push(Edit {
+            at: at..at,
+            text,
+            is_end: true,
+        });
+    }
+
+    fn remove(&mut self, word: &Range<usize>) {
+        if !self.edits.iter().any(|edit| edit.at == *word) {
+            self.edits.push(Edit {
+                at: word.clone(),
+                text: String::new(),
+                is_end: true,
+            });
+        }
+    }
+
+    fn body(&mut self, function: &Function, number: usize, mutant: &Mutant) -> bool {
+        let text = format!(
+            "\nif {SWITCH}({number}) {{ return {}; }}\n",
+            mutant.replacement
+        );
+        self.begin(function.body.start + 1, text);
+        true
+    }
+
+    fn arm(&mut self, arm: Option<&Arm>, number: usize) -> bool {
+        let Some(arm) = arm else { return false };
+        if let Some(guard) = &arm.guard {
+            self.begin(guard.start, format!("\n!{SWITCH}({number}) && ("));
+            self.end(guard.end, ")".to_owned());
         } else {
-            let Some(whole) = places.smallest_around(&span) else {
-                fixed.push(number);
-                continue;
-            };
-            let changed = [&source[whole.start..span.start], &mutant.replacement, &source[span.end..whole.end]].concat();
-            let changed = format!("\nif {SWITCH}({number}) {{ {changed} }} else ");
-            match choices.iter_mut().find(|choice| choice.whole == whole) {
-                Some(choice) => choice.text.push_str(&changed),
-                None => choices.push(Choice { whole, text: changed }),
-            }
+            self.end(arm.pattern, format!("\n if !{SWITCH}({number}) "));
         }
-        if let Some(word) = &function.constant {
-            if !edits.iter().any(|edit| edit.at == *word) {
-                edits.push(Edit { at: word.clone(), text: String::new(), is_end: true });
-            }
+        true
+    }
+
+    fn choice(
+        &mut self,
+        whole: Option<Range<usize>>,
+        part: &Range<usize>,
+        number: usize,
+        mutant: &Mutant,
+    ) -> bool {
+        let Some(whole) = whole else { return false };
+        let (before, after) = (
+            &self.source[whole.start..part.start],
+            &self.source[part.end..whole.end],
+        );
+        let text = format!(
+            "\nif {SWITCH}({number}) {{ {before}{}{after} }} else ",
+            mutant.replacement
+        );
+        match self.choices.iter_mut().find(|choice| choice.whole == whole) {
+            Some(choice) => choice.text.push_str(&text),
+            None => self.choices.push(Choice { whole, text }),
         }
+        true
     }
-    choices.sort_by_key(|choice| (choice.whole.start, usize::MAX - choice.whole.end));
-    for Choice { whole, text } in choices {
-        edits.push(Edit { at: whole.start..whole.start, text: format!("({text}{{ "), is_end: false });
-        edits.push(Edit { at: whole.end..whole.end, text: " })".to_owned(), is_end: true });
+
+    fn finish(mut self) -> String {
+        // Outer ones first: what is put at the same place later is further in.
+        self.choices
+            .sort_by_key(|choice| (choice.whole.start, Reverse(choice.whole.end)));
+        for Choice { whole, text } in std::mem::take(&mut self.choices) {
+            self.begin(whole.start, format!("({text}{{ "));
+            self.end(whole.end, " })".to_owned());
+        }
+        edited(self.source, self.edits)
     }
-    Ok((edited(source, edits), fixed))
 }
 
 /// An expression, and what stands before it: `if …(1) { changed } else if …(2) { changed } else`.
@@ -93,17 +156,20 @@ struct Choice {
     text: String,
 }
 
-fn edited(source: &str, mut edits: Vec<Edit>) -> String {
-    let mut order: Vec<_> = (0..edits.len()).collect();
-    order.sort_by_key(|&nth| {
-        let edit = &edits[nth];
-        let rank = if edit.is_end { edits.len() - nth } else { edits.len() + 1 + nth };
+fn edited(source: &str, edits: Vec<Edit>) -> String {
+    let count = edits.len();
+    let mut order: Vec<_> = edits.into_iter().enumerate().collect();
+    order.sort_by_key(|(nth, edit)| {
+        let rank = if edit.is_end {
+            count - nth
+        } else {
+            count + 1 + nth
+        };
         (edit.at.start, rank)
     });
     let mut all = String::with_capacity(source.len() * 2);
     let mut done = 0;
-    for nth in order {
-        let edit = &mut edits[nth];
+    for (_, edit) in order {
         all.push_str(&source[done..edit.at.start]);
         all.push_str(&edit.text);
         done = edit.at.end;
@@ -129,7 +195,7 @@ struct Function {
 }
 
 struct Arm {
-    whole: Range<usize>,
+    start: usize,
     /// Where its pattern ends.
     pattern: usize,
     guard: Option<Range<usize>>,
@@ -139,7 +205,11 @@ fn inside(inner: &Range<usize>, outer: &Range<usize>) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
 }
 
-fn smallest<'a, T>(all: &'a [T], range: impl Fn(&T) -> &Range<usize>, around: &Range<usize>) -> Option<&'a T> {
+fn smallest<'a, T>(
+    all: &'a [T],
+    range: impl Fn(&T) -> &Range<usize>,
+    around: &Range<usize>,
+) -> Option<&'a T> {
     let around = all.iter().filter(|item| inside(around, range(item)));
     around.min_by_key(|item| range(item).len())
 }
@@ -147,6 +217,10 @@ fn smallest<'a, T>(all: &'a [T], range: impl Fn(&T) -> &Range<usize>, around: &R
 impl Places {
     fn function_around(&self, span: &Range<usize>) -> Option<&Function> {
         smallest(&self.functions, |function| &function.body, span)
+    }
+
+    fn arm_at(&self, span: &Range<usize>) -> Option<&Arm> {
+        self.arms.iter().find(|arm| arm.start == span.start)
     }
 
     fn smallest_around(&self, span: &Range<usize>) -> Option<Range<usize>> {
@@ -161,7 +235,10 @@ impl Places {
         self.functions.push(Function {
             name: signature.ident.to_string(),
             body: block.span().byte_range(),
-            constant: signature.constness.as_ref().map(|word| word.span.byte_range()),
+            constant: signature
+                .constness
+                .as_ref()
+                .map(|word| word.span.byte_range()),
         });
     }
 }
@@ -191,9 +268,12 @@ impl<'ast> Visit<'ast> for Places {
 
     fn visit_arm(&mut self, arm: &'ast syn::Arm) {
         self.arms.push(Arm {
-            whole: arm.span().byte_range(),
-            pattern: Span::byte_range(&arm.pat.span()).end,
-            guard: arm.guard.as_ref().map(|(_, guard)| guard.span().byte_range()),
+            start: arm.span().byte_range().start,
+            pattern: arm.pat.span().byte_range().end,
+            guard: arm
+                .guard
+                .as_ref()
+                .map(|(_, guard)| guard.span().byte_range()),
         });
         syn::visit::visit_arm(self, arm);
     }
@@ -229,7 +309,10 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn of(source: &'a str) -> Self {
         let ends = source.match_indices('\n').map(|(at, _)| at + 1);
-        Self { source, starts: std::iter::once(0).chain(ends).collect() }
+        Self {
+            source,
+            starts: std::iter::once(0).chain(ends).collect(),
+        }
     }
 
     fn range(&self, mutant: &Mutant) -> Range<usize> {
@@ -237,9 +320,114 @@ impl<'a> Lines<'a> {
     }
 
     /// Columns count characters.
-    fn at(&self, place: crate::mutant::Place) -> usize {
+    fn at(&self, place: Place) -> usize {
         let line = self.starts[place.line - 1];
         let mut columns = self.source[line..].char_indices().map(|(at, _)| line + at);
         columns.nth(place.column - 1).unwrap_or(self.source.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutant::Span;
+
+    const SOURCE: &str = "\
+impl Purse {
+    pub const fn holds(&self, coins: u64) -> bool {
+        self.open && self.coins + 1 > coins
+    }
+
+    fn spend(&mut self, coin: Coin) -> u64 {
+        self.coins -= 1;
+        match coin {
+            Coin::Penny => 1,
+            Coin::Of(value) if value > 9 => value,
+            _ => 0,
+        }
+    }
+}
+
+const MOST: u64 = 2 + 2;
+";
+
+    /// A change of the first place with this text.
+    fn change(kind: Kind, what: &str, replacement: &str) -> Mutant {
+        let at = SOURCE.find(what).unwrap();
+        let place = |at: usize| Place {
+            line: SOURCE[..at].lines().count().max(1),
+            column: at - SOURCE[..at].rfind('\n').map_or(0, |end| end + 1) + 1,
+        };
+        Mutant {
+            file: String::new(),
+            name: String::new(),
+            replacement: replacement.to_owned(),
+            span: Span {
+                start: place(at),
+                end: place(at + what.len()),
+            },
+            kind,
+        }
+    }
+
+    /// Grafts, takes the lines' own breaks out again, and returns what cannot be switched.
+    fn graft(mutants: &[Mutant]) -> (String, Vec<usize>) {
+        let numbered: Vec<_> = mutants.iter().enumerate().collect();
+        let (source, fixed) = grafted(SOURCE, &numbered, &[]).unwrap();
+        syn::parse_file(&source).expect("it is Rust");
+        (source.replace('\n', ""), fixed)
+    }
+
+    #[test]
+    fn operators_of_one_expression_are_switched_each_by_itself() {
+        let (source, _) = graft(&[
+            change(Kind::Other, "&&", "||"),
+            change(Kind::Other, "+", "-"),
+            change(Kind::Other, "+", "*"),
+        ]);
+        let expected = "(if crate::mutants::on(0) { self.open || self.coins + 1 > coins } else { self.open && \
+            (if crate::mutants::on(1) { self.coins - 1 } else if crate::mutants::on(2) { self.coins * 1 } else \
+            { self.coins + 1 }) > coins })";
+        assert!(source.contains(expected), "{source}");
+        assert!(
+            source.contains("pub  fn holds"),
+            "what is switched is not constant: {source}"
+        );
+    }
+
+    #[test]
+    fn a_body_an_arm_a_guard_and_an_assignment_are_switched() {
+        let body = "self.coins -= 1;
+        match coin {
+            Coin::Penny => 1,
+            Coin::Of(value) if value > 9 => value,
+            _ => 0,
+        }";
+        let (source, fixed) = graft(&[
+            change(Kind::Body, body, "7"),
+            change(Kind::Arm, "Coin::Penny => 1,", ""),
+            change(Kind::Arm, "Coin::Of(value) if value > 9 => value,", ""),
+            change(Kind::Other, "value > 9", "true"),
+            change(Kind::Other, "-=", "+="),
+        ]);
+        for expected in [
+            "{if crate::mutants::on(0) { return 7; }",
+            "Coin::Penny if !crate::mutants::on(1)  => 1,",
+            "if !crate::mutants::on(2) && ((if crate::mutants::on(3) { true } else { value > 9 })) => value,",
+            "(if crate::mutants::on(4) { self.coins += 1 } else { self.coins -= 1 });",
+        ] {
+            assert!(source.contains(expected), "{expected}\n{source}");
+        }
+        assert!(fixed.is_empty());
+    }
+
+    #[test]
+    fn what_is_computed_at_build_time_cannot_be_switched() {
+        let mut sum = change(Kind::Other, "2 + 2", "2 - 2");
+        sum.span.start.column += 2;
+        sum.span.end.column = sum.span.start.column + 1;
+        let (source, fixed) = graft(&[sum]);
+        assert_eq!(source, SOURCE.replace('\n', ""));
+        assert_eq!(fixed, [0]);
     }
 }

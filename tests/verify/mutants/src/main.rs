@@ -22,12 +22,15 @@ use std::{
 use lexopt::prelude::*;
 
 use self::{
-    area::Area,
+    area::{AREAS, Area},
     bench::Bench,
     book::{Book, Verdict},
     mutant::Mutant,
     tests::{Tests, hash},
 };
+
+/// A test that takes longer is left to those that were missed and are tried again.
+const SOON: Duration = Duration::from_secs(8);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
@@ -43,8 +46,12 @@ struct Asked {
 }
 
 fn main() -> Result<ExitCode> {
-    static AREAS: [Area; 9] = Area::ALL;
-    let mut asked = Asked { time: None, again: false, areas: Vec::new(), filter: None };
+    let mut asked = Asked {
+        time: None,
+        again: false,
+        areas: Vec::new(),
+        filter: None,
+    };
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
@@ -55,7 +62,9 @@ fn main() -> Result<ExitCode> {
             Long("only") => asked.filter = Some(args.value()?.string()?),
             Value(name) => {
                 let area = AREAS.iter().find(|area| name == area.name);
-                asked.areas.push(area.ok_or_else(|| format!("there is no area {}", name.to_string_lossy()))?);
+                asked.areas.push(
+                    area.ok_or_else(|| format!("there is no area {}", name.to_string_lossy()))?,
+                );
             }
             _ => return Err(arg.unexpected().into()),
         }
@@ -67,20 +76,32 @@ fn main() -> Result<ExitCode> {
 }
 
 fn run(asked: &Asked) -> Result<ExitCode> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").canonicalize()?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("tests/verify/target"), PathBuf::from);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../..")
+        .canonicalize()?;
+    let target = env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("tests/verify/target"), PathBuf::from);
     let into = target.join("mutants");
     fs::create_dir_all(&into)?;
     let mutants = Mutant::list(&root)?;
     let files: BTreeSet<_> = mutants.iter().map(|mutant| mutant.file.clone()).collect();
-    let sources = files.into_iter().map(|file| Ok((file.clone(), hash(&fs::read(root.join(&file))?))));
+    let sources = files
+        .into_iter()
+        .map(|file| Ok((file.clone(), hash(&fs::read(root.join(&file))?))));
     let sources: HashMap<_, _> = sources.collect::<Result<_>>()?;
     let source = hash(&sources.iter().collect::<std::collections::BTreeMap<_, _>>());
     let bench = Bench::build(&root, &into, &mutants, source)?;
     let book = Book::open(&into.join("book"), sources)?;
+    let all: Vec<_> = AREAS.iter().collect();
     let mut end = None;
     for area in &asked.areas {
-        let tests = Tests::look(&bench, &into, area, source)?;
+        // What the tests of its area missed is for all tests.
+        let about = if asked.again {
+            all.as_slice()
+        } else {
+            std::slice::from_ref(area)
+        };
+        let tests = Tests::look(&bench, &into, about, source)?;
         // The time is for trying: building and looking come on top of it, once.
         let end = *end.get_or_insert_with(|| asked.time.map(|time| Instant::now() + time));
         let numbered = mutants.iter().enumerate();
@@ -92,17 +113,26 @@ fn run(asked: &Asked) -> Result<ExitCode> {
             };
             is_wanted
                 && Area::of(&mutant.file).name == area.name
-                && asked.filter.as_ref().is_none_or(|part| mutant.name.contains(part.as_str()))
+                && asked
+                    .filter
+                    .as_ref()
+                    .is_none_or(|part| mutant.name.contains(part.as_str()))
                 && !bench.unbuilt.contains(number)
                 && !bench.constant.contains(number)
         });
         let waiting: Vec<_> = waiting.collect();
-        eprintln!("mutants: {} of {}, on {} tests", waiting.len(), area.name, tests.len());
+        eprintln!(
+            "mutants: {} of {}, on {} tests",
+            waiting.len(),
+            area.name,
+            tests.len()
+        );
         workers(&waiting, |(number, mutant)| {
             if end.is_some_and(|end| Instant::now() > end) {
                 return Ok(());
             }
-            let (verdict, by) = tried(&bench, &tests, *number)?;
+            let longest = if asked.again { Duration::MAX } else { SOON };
+            let (verdict, by) = tried(&bench, &tests.of(*number, longest), *number)?;
             book.enter(&mutant.name, verdict, &by)
         })?;
     }
@@ -110,24 +140,43 @@ fn run(asked: &Asked) -> Result<ExitCode> {
 }
 
 /// Lets the tests run that come by a mutant, until one notices.
-fn tried(bench: &Bench, tests: &Tests, number: usize) -> Result<(Verdict, String)> {
-    let groups = tests.of(number);
-    for (group, took) in &groups {
+fn tried(
+    bench: &Bench,
+    groups: &[(Vec<&str>, Duration)],
+    number: usize,
+) -> Result<(Verdict, String)> {
+    for (group, took) in groups {
         let mut command = Command::new(&bench.program);
-        command.arg("--exact").args(group).env("MUTANT", number.to_string());
+        command
+            .arg("--exact")
+            .args(group)
+            .env("MUTANT", number.to_string());
         if !process::passes(command, &bench.tree, Duration::from_secs(20) + *took * 5)? {
             return Ok((Verdict::Noticed, format!("one of {}", group.len())));
         }
     }
-    Ok((Verdict::Missed, format!("{} tests", groups.iter().map(|(group, _)| group.len()).sum::<usize>())))
+    Ok((
+        Verdict::Missed,
+        format!(
+            "{} tests",
+            groups.iter().map(|(group, _)| group.len()).sum::<usize>()
+        ),
+    ))
 }
 
 fn report(root: &Path, mutants: &[Mutant], bench: &Bench, book: &Book) -> Result<ExitCode> {
     let explained = fs::read_to_string(root.join(SURVIVORS))?;
     let explained: BTreeSet<_> = explained.lines().collect();
-    let of = |verdict| mutants.iter().filter(move |mutant| book.of(&mutant.name) == Some(verdict));
+    let of = |verdict| {
+        mutants
+            .iter()
+            .filter(move |mutant| book.of(&mutant.name) == Some(verdict))
+    };
     let missed: Vec<_> = of(Verdict::Missed).collect();
-    let unexplained: Vec<_> = missed.iter().filter(|mutant| !explained.contains(mutant.name.as_str())).collect();
+    let unexplained: Vec<_> = missed
+        .iter()
+        .filter(|mutant| !explained.contains(mutant.name.as_str()))
+        .collect();
     println!(
         "mutants: of {}, {} noticed so far, {} not, of which {} unexplained; {} are not Rust, {} are \
          computed when the crate is built",
@@ -141,11 +190,18 @@ fn report(root: &Path, mutants: &[Mutant], bench: &Bench, book: &Book) -> Result
     for mutant in &unexplained {
         println!("{}", mutant.name);
     }
-    Ok(if unexplained.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if unexplained.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Does something for each item, as many at a time as there are processors.
-pub(crate) fn workers<I: Sync, O: Send>(items: &[I], work: impl Fn(&I) -> Result<O> + Sync) -> Result<Vec<O>> {
+pub(crate) fn workers<I: Sync, O: Send>(
+    items: &[I],
+    work: impl Fn(&I) -> Result<O> + Sync,
+) -> Result<Vec<O>> {
     let next = Mutex::new(items.iter());
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -153,14 +209,18 @@ pub(crate) fn workers<I: Sync, O: Send>(items: &[I], work: impl Fn(&I) -> Result
             .map(|_| {
                 scope.spawn(|| -> Result<()> {
                     loop {
-                        let Some(item) = next.lock().unwrap().next() else { return Ok(()) };
+                        let Some(item) = next.lock().unwrap().next() else {
+                            return Ok(());
+                        };
                         let output = work(item)?;
                         done.lock().unwrap().push(output);
                     }
                 })
             })
             .collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("a worker does not panic"))
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("a worker does not panic"))
     })?;
     Ok(done.into_inner().unwrap())
 }

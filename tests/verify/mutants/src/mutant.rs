@@ -14,10 +14,20 @@ pub(crate) struct Mutant {
     pub(crate) replacement: String,
     /// Of what is replaced, in lines and columns from 1.
     pub(crate) span: Span,
-    /// Whether it replaces what a whole function does.
-    pub(crate) is_body: bool,
-    /// Whether it takes an arm out of a `match`.
-    pub(crate) is_arm: bool,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum Kind {
+    /// It replaces what a whole function does.
+    #[serde(rename = "FnValue")]
+    Body,
+    /// It takes an arm out of a `match`.
+    #[serde(rename = "MatchArm")]
+    Arm,
+    /// It changes a part of an expression.
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -36,7 +46,7 @@ pub(crate) struct Place {
 struct Listed {
     file: String,
     name: String,
-    genre: String,
+    genre: Kind,
     replacement: String,
     span: Span,
 }
@@ -66,8 +76,7 @@ impl Mutant {
                 name,
                 replacement: listed.replacement,
                 span: listed.span,
-                is_body: listed.genre == "FnValue",
-                is_arm: listed.genre == "MatchArm",
+                kind: listed.genre,
             }
         });
         Ok(named.collect())

@@ -27,27 +27,46 @@ const ALONE: Duration = Duration::from_secs(300);
 impl Tests {
     /// Runs each test alone, with no mutant alive, unless that was done before: with the same source,
     /// and the same file of tests.
-    pub(crate) fn look(bench: &Bench, into: &Path, area: &Area, source: u64) -> Result<Self> {
-        let listing = Command::new(&bench.program).args(["--list", "--format", "terse"]).output()?;
+    pub(crate) fn look(bench: &Bench, into: &Path, areas: &[&Area], source: u64) -> Result<Self> {
+        let listing = Command::new(&bench.program)
+            .args(["--list", "--format", "terse"])
+            .output()?;
         let listing = String::from_utf8(listing.stdout)?;
-        let names = listing.lines().filter_map(|line| line.strip_suffix(": test"));
-        let names: Vec<_> = names.filter(|name| area.has_test(name)).collect();
+        let names = listing
+            .lines()
+            .filter_map(|line| line.strip_suffix(": test"));
+        let names: Vec<_> = names
+            .filter(|name| areas.iter().any(|area| area.has_test(name)))
+            .collect();
         let reached = into.join("reached").join(format!("{source:016x}"));
         fs::create_dir_all(&reached)?;
         let seen = workers(&names, |name| {
             let written = fs::read(file_of(&bench.tree, name)).unwrap_or_default();
-            let file = reached.join(format!("{}-{:016x}", name.replace("::", "."), hash(&written)));
+            let file = reached.join(format!(
+                "{}-{:016x}",
+                name.replace("::", "."),
+                hash(&written)
+            ));
             Ok((*name, seen(bench, name, &file)?))
         })?;
-        let by_name = seen.into_iter().filter_map(|(name, seen)| Some((name.to_owned(), seen?)));
-        Ok(Self { by_name: by_name.collect() })
+        let by_name = seen
+            .into_iter()
+            .filter_map(|(name, seen)| Some((name.to_owned(), seen?)));
+        Ok(Self {
+            by_name: by_name.collect(),
+        })
     }
 
     /// Returns the tests that come by a mutant, and what they take together, in groups: first those
-    /// that are soon over.
-    pub(crate) fn of(&self, mutant: usize) -> Vec<(Vec<&str>, Duration)> {
-        let reaching = self.by_name.iter().filter(|(_, seen)| seen.reached.contains(&mutant));
-        let mut reaching: Vec<_> = reaching.map(|(name, seen)| (seen.took, name.as_str())).collect();
+    /// that are soon over. Those that take longer than so long are left out.
+    pub(crate) fn of(&self, mutant: usize, longest: Duration) -> Vec<(Vec<&str>, Duration)> {
+        let reaching = self
+            .by_name
+            .iter()
+            .filter(|(_, seen)| seen.took < longest && seen.reached.contains(&mutant));
+        let mut reaching: Vec<_> = reaching
+            .map(|(name, seen)| (seen.took, name.as_str()))
+            .collect();
         reaching.sort_unstable();
         let mut groups = Vec::<(Vec<&str>, Duration)>::new();
         for (took, name) in reaching {
@@ -70,7 +89,8 @@ impl Tests {
 /// Returns nothing for a test that fails by itself.
 fn seen(bench: &Bench, name: &str, file: &Path) -> Result<Option<Seen>> {
     if !file.exists() {
-        let trace = file.with_extension("part");
+        // The name has dots in it: this is no extension.
+        let trace = PathBuf::from(format!("{}.part", file.display()));
         let _ = fs::remove_file(&trace);
         let mut test = Command::new(&bench.program);
         test.args(["--exact", name]).env("MUTANTS_REACHED", &trace);
@@ -87,7 +107,9 @@ fn seen(bench: &Bench, name: &str, file: &Path) -> Result<Option<Seen>> {
     let text = fs::read_to_string(file)?;
     let mut numbers = text.lines().map(str::parse::<u64>);
     let took = Duration::from_millis(numbers.next().ok_or("an empty file")??);
-    let reached = numbers.map(|number| Ok(usize::try_from(number?)?)).collect::<Result<_>>()?;
+    let reached = numbers
+        .map(|number| Ok(usize::try_from(number?)?))
+        .collect::<Result<_>>()?;
     Ok(Some(Seen { took, reached }))
 }
 

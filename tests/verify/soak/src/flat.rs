@@ -11,8 +11,9 @@ pub(crate) fn growth(samples: &[Sample]) -> Option<String> {
         &samples[quarter..2 * quarter],
         &samples[samples.len() - quarter..],
     );
-    let kinds: [(&str, u64, Read); 5] = [
-        ("KiB", 8 * 1024, |sample| sample.resident),
+    let kinds: [(&str, u64, Read); 6] = [
+        ("KiB of heap", 1024, |sample| sample.heap),
+        ("KiB resident", 8 * 1024, |sample| sample.resident),
         ("tasks", 8, |sample| sample.tasks),
         ("threads", 4, |sample| sample.threads),
         ("descriptors", 8, |sample| sample.descriptors),
@@ -36,6 +37,7 @@ mod tests {
     use super::*;
 
     const STEADY: Sample = Sample {
+        heap: 20_000,
         resident: 40_000,
         tasks: 80,
         threads: 12,
@@ -59,7 +61,11 @@ mod tests {
 
     #[test]
     fn a_leak_of_one_a_sample_is_found_whatever_leaks() {
-        let leaks: [fn(u64) -> Sample; 5] = [
+        let leaks: [fn(u64) -> Sample; 6] = [
+            |number| Sample {
+                heap: STEADY.heap + 256 * number,
+                ..STEADY
+            },
             |number| Sample {
                 resident: STEADY.resident + 1024 * number,
                 ..STEADY

@@ -1,9 +1,16 @@
-use std::{fmt, fs};
+use std::{alloc::System, fmt, fs};
+
+use cap::Cap;
+
+/// Counts what is allocated: what leaks shows here, whatever the allocator keeps for later.
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 
 /// What the process has at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
-    /// In KiB.
+    /// In KiB: what is allocated now, and what the process has of the machine's memory.
+    pub(crate) heap: u64,
     pub(crate) resident: u64,
     pub(crate) tasks: u64,
     pub(crate) threads: u64,
@@ -23,6 +30,7 @@ impl Sample {
         let tasks = tokio::runtime::Handle::current().metrics();
         let descriptors = fs::read_dir("/proc/self/fd").expect("Linux").count();
         Self {
+            heap: HEAP.allocated() as u64 / 1024,
             resident: field("VmRSS:"),
             tasks: tasks.num_alive_tasks() as u64,
             threads: field("Threads:"),
@@ -36,7 +44,8 @@ impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} MiB, {} tasks, {} threads, {} descriptors, {} keys",
+            "{} MiB of heap, {} MiB resident, {} tasks, {} threads, {} descriptors, {} keys",
+            self.heap / 1024,
             self.resident / 1024,
             self.tasks,
             self.threads,
