@@ -249,6 +249,42 @@ async fn records_may_go_at_once_and_then_the_bound_never_refuses() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_call_forgets_no_more_than_64_records() {
+    static RECORD: [u8; 100_000] = [0; 100_000];
+    let store = MemoryStore::builder()
+        .max_bytes(1_000 * KEY)
+        .keep_at_least(Duration::from_secs(1))
+        .build();
+    for number in 0..900 {
+        keep(&store, &claim(number), b"").await;
+    }
+    advance(Duration::from_secs(2)).await;
+    let large = claim(1_000);
+    acquire(&store, &large).await;
+    assert_eq!(store.evicted(), 0);
+    complete(&store, &large, &RECORD).await;
+    assert_eq!(store.evicted(), 64);
+    for evicted in [128, 192] {
+        assert!(is_full(&store, &claim(1_001)).await);
+        assert_eq!(store.evicted(), evicted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_ends_to_the_millisecond() {
+    let store = MemoryStore::new();
+    acquire(&store, &claim(1)).await;
+    let millisecond = Duration::from_millis(1);
+    advance(LEASE.saturating_sub(millisecond)).await;
+    assert!(matches!(
+        try_claim(&store, &claim(1)).await,
+        Ok(Claimed::Held { .. })
+    ));
+    advance(millisecond).await;
+    acquire(&store, &claim(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_short_ttl_beside_a_long_one_does_not_keep_the_old_from_going() {
     let minute = Duration::from_secs(60);
     let store = MemoryStore::builder()
@@ -307,6 +343,113 @@ async fn a_claim_in_the_place_of_its_owners_record_is_not_evicted() {
     assert_eq!(store.renew(&owner).await.unwrap(), Renewal::Renewed);
 }
 
+#[cfg(feature = "tracing")]
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_nearly_full_says_so_again_only_once_it_was_emptier() {
+    use crate::support::log::Log;
+
+    static RECORD: [u8; 8_000] = [0; 8_000];
+    let (log, _guards) = Log::capture();
+    let warnings = || log.text().matches("80 % full").count();
+    // By its keys, which are claimed or recorded late, and by its bytes, which a record adds to.
+    let few = MemoryStore::builder().max_entries(10).build();
+    for number in 0..7 {
+        acquire(&few, &claim(number)).await;
+    }
+    assert_eq!(warnings(), 0, "at 70 %");
+    complete(&few, &claim(7), b"").await;
+    assert_eq!(warnings(), 1, "at 80 %");
+    let others = [claim(8), claim(9)];
+    for _ in 0..3 {
+        for claim in &others {
+            acquire(&few, claim).await;
+        }
+        for claim in &others {
+            few.release(claim).await.unwrap();
+        }
+    }
+    assert_eq!(warnings(), 1, "it stayed above 70 %");
+    advance(2 * TTL).await;
+    pass_by(&few, 1_000).await;
+    for number in 0..7 {
+        acquire(&few, &claim(20 + number)).await;
+    }
+    assert_eq!(warnings(), 1);
+    acquire(&few, &claim(28)).await;
+    assert_eq!(warnings(), 2, "it was below 70 % before");
+
+    let small = MemoryStore::builder().max_bytes(10_000).build();
+    let large = claim(0);
+    acquire(&small, &large).await;
+    complete(&small, &large, &RECORD[..8_000 - KEY - 1]).await;
+    assert_eq!((small.bytes(), warnings()), (7_999, 2));
+    acquire(&small, &claim(1)).await;
+    assert_eq!(warnings(), 3);
+    complete(&small, &claim(2), b"").await;
+    assert_eq!(warnings(), 3, "once");
+    let fresh = MemoryStore::builder().max_bytes(10_000).build();
+    complete(&fresh, &claim(0), &RECORD[..8_000 - KEY]).await;
+    assert_eq!((fresh.bytes(), warnings()), (8_000, 4));
+    let fresh = MemoryStore::builder().max_bytes(10_000).build();
+    keep(&fresh, &claim(0), &RECORD[..8_000 - KEY]).await;
+    assert_eq!((fresh.bytes(), warnings()), (8_000, 5));
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test(start_paused = true)]
+async fn records_that_go_early_are_told_of_once_a_minute() {
+    use crate::support::log::Log;
+
+    let (log, _guards) = Log::capture();
+    let told = || {
+        let text = log.text();
+        let counts = text.split("evicted=").skip(1);
+        let counts = counts.map(|rest| rest.split_whitespace().next().unwrap().parse().unwrap());
+        counts.collect::<Vec<u64>>()
+    };
+    let store = MemoryStore::builder()
+        .max_entries(1)
+        .keep_at_least(Duration::ZERO)
+        .build();
+    let mut number = 0;
+    let mut evict = async |times: u64| {
+        for _ in 0..times {
+            advance(Duration::from_millis(1)).await;
+            keep(&store, &claim(number), b"").await;
+            number += 1;
+        }
+    };
+    evict(1).await;
+    assert!(told().is_empty(), "there was room");
+    evict(10).await;
+    assert_eq!(told(), [1]);
+    advance(Duration::from_secs(58)).await;
+    evict(1).await;
+    assert_eq!(told(), [1]);
+    advance(Duration::from_secs(2)).await;
+    evict(2).await;
+    assert_eq!(told(), [1, 12]);
+    assert_eq!(store.evicted(), 13);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_store_may_hold_is_in_its_error() {
+    let fingerprint = Fingerprint::from_bytes([1; Fingerprint::LEN]);
+    let keys = MemoryStore::builder().max_entries(1).build();
+    let bytes = MemoryStore::builder().max_bytes(KEY + CLAIM).build();
+    for (store, bound) in [(keys, "1 keys"), (bytes, "272 bytes")] {
+        acquire(&store, &claim(0)).await;
+        assert!(!store.is_empty());
+        let second = claim(1);
+        let refused = store.claim(&second, &fingerprint, UnknownOutcome::Retry);
+        let error = refused.await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains(bound), "{cause}");
+        // What was counted in for it was counted out again.
+        assert_eq!((store.len(), store.bytes()), (1, KEY + CLAIM));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_left_of_waiters_that_went() {
     let store = MemoryStore::new();
@@ -350,6 +493,7 @@ async fn keys_that_are_released_leave_nothing_behind() {
         store.release(&claim).await.unwrap();
     }
     assert!(store.is_empty());
+    assert_eq!(queued(&store), 1_000);
     for number in 0..10 {
         keep(&store, &claim(number), b"").await;
     }

@@ -128,6 +128,28 @@ async fn what_is_taken_over_during_a_listing_is_listed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_is_used_again_after_its_record_was_forgotten_is_listed_once() {
+    let store = MemoryStore::new();
+    complete(&store, &claim(1)).await;
+    // Its place moves to where records stand.
+    tokio::time::advance(LEASE * 2).await;
+    for number in 0..100 {
+        acquire(&store, &claim(1000 + number)).await;
+    }
+    store.forget(claim(1).name(), Force::No).await.unwrap();
+    acquire(&store, &claim(1)).await;
+    let seen = list(&store, 7, async |_| ()).await;
+    assert_eq!(seen.len(), 101);
+    assert_eq!(seen[&entry_name(&store, 1).await], 1);
+}
+
+/// The name that a listing shows, which has the beginning alone.
+async fn entry_name(store: &MemoryStore, number: u32) -> RecordName {
+    let entry = store.find(claim(number).name()).await.unwrap();
+    entry.unwrap().name
+}
+
+#[tokio::test(start_paused = true)]
 async fn records_that_may_go_early_are_counted_once() {
     let store = MemoryStore::builder().keep_at_least(LEASE / 2).build();
     for number in 0..100 {

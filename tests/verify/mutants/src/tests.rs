@@ -21,6 +21,9 @@ struct Seen {
     reached: BTreeSet<usize>,
 }
 
+/// How long the tests of a group take together: what most mutants fail is soon over.
+const GROUPS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
+
 /// A test may take this long when it is alone.
 const ALONE: Duration = Duration::from_secs(300);
 
@@ -69,13 +72,18 @@ impl Tests {
             .collect();
         reaching.sort_unstable();
         let mut groups = Vec::<(Vec<&str>, Duration)>::new();
+        let mut bounds = GROUPS.into_iter();
+        let mut bound = Duration::ZERO;
         for (took, name) in reaching {
             match groups.last_mut() {
-                Some((group, all)) if *all + took < Duration::from_secs(3) => {
+                Some((group, all)) if *all + took <= bound => {
                     group.push(name);
                     *all += took;
                 }
-                _ => groups.push((vec![name], took)),
+                _ => {
+                    bound = bounds.next().unwrap_or(Duration::MAX);
+                    groups.push((vec![name], took));
+                }
             }
         }
         groups
