@@ -105,8 +105,8 @@ impl<S: Store> Renewer<S> {
         };
         loop {
             runtime::sleep_until(self.next_round(runtime, interval)).await;
-            let leases = self.leases(runtime);
-            if leases.is_empty() && self.may_end(runtime) {
+            let leases = self.next_leases(runtime);
+            if leases.is_empty() {
                 // What it would note is forgotten with the runtime, or its successor's.
                 return mem::forget(sleep);
             }
@@ -125,32 +125,27 @@ impl<S: Store> Renewer<S> {
     /// Returns when to look again: after the interval, or when a handler's time ends before that.
     fn next_round(&self, runtime: Id, interval: Duration) -> Instant {
         let now = Instant::now();
-        let ends = self.leases(runtime).into_iter().map(|lease| lease.ends());
+        let leases = leases_of(&self.lock(), runtime);
+        let ends = leases.into_iter().map(|lease| lease.ends());
         ends.filter(|&end| end > now).fold(now + interval, cmp::min)
     }
 
-    fn leases(&self, runtime: Id) -> Vec<Arc<Lease>> {
-        let all = self.lock();
-        let rounds = all.iter().find(|rounds| rounds.runtime == runtime);
-        rounds.map_or_else(Vec::new, |rounds| {
-            rounds
-                .leases
-                .iter()
-                .map(|(_, lease)| Arc::clone(lease))
-                .collect()
-        })
-    }
-
-    /// Forgets a runtime that has nothing to renew.
-    fn may_end(&self, runtime: Id) -> bool {
+    /// Returns what a runtime renews, and forgets one that has nothing to renew.
+    fn next_leases(&self, runtime: Id) -> Vec<Arc<Lease>> {
         let mut all = self.lock();
         all.retain(|rounds| rounds.runtime != runtime || !rounds.leases.is_empty());
-        !all.iter().any(|rounds| rounds.runtime == runtime)
+        leases_of(&all, runtime)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Rounds>> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn leases_of(all: &[Rounds], runtime: Id) -> Vec<Arc<Lease>> {
+    let rounds = all.iter().find(|rounds| rounds.runtime == runtime);
+    let leases = rounds.into_iter().flat_map(|rounds| &rounds.leases);
+    leases.map(|(_, lease)| Arc::clone(lease)).collect()
 }
 
 /// Notes that the rounds of a runtime have ended.

@@ -49,10 +49,6 @@ impl Key {
         Self::Own(KeyFn(Arc::new(make)))
     }
 
-    pub(super) fn is_never(&self) -> bool {
-        matches!(self, Self::Never)
-    }
-
     pub(super) fn make(&self) -> Option<HeaderValue> {
         match self {
             Self::Never => None,

@@ -82,10 +82,7 @@ impl RetryPolicy {
     /// ```
     pub fn set_key<R: RetryRequest>(&self, request: &mut R) {
         let settings = &*self.settings;
-        if settings.key.is_never()
-            || request.method().is_safe()
-            || settings.has_key(request.headers())
-        {
+        if request.method().is_safe() || settings.has_key(request.headers()) {
             return;
         }
         if let Some(key) = settings.key.make() {

@@ -76,7 +76,6 @@ impl Session {
             started: self.started,
             is_idempotent: self.is_idempotent,
             is_keyed: self.is_keyed,
-            is_repeatable: self.is_repeatable,
             ..Self::idle()
         }
     }

@@ -50,15 +50,15 @@ pub(super) struct Sealed<'a> {
 
 impl<'a> Sealed<'a> {
     pub(super) fn parse(sealed: &'a [u8]) -> Result<Self, OpenError> {
-        let (header, rest) = sealed.split_at_checked(HEADER).ok_or(OpenError::Cut)?;
+        let (header, rest) = sealed.split_first_chunk::<HEADER>().ok_or(OpenError::Cut)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE>().ok_or(OpenError::Cut)?;
         let (encrypted, tag) = rest.split_last_chunk::<TAG>().ok_or(OpenError::Cut)?;
-        let [VERSION, id @ ..] = header else {
+        let &[VERSION, a, b, c, d] = header else {
             return Err(OpenError::Version(header[0]));
         };
         Ok(Self {
             header,
-            id: id.iter().fold(0, |id, &byte| id << 8 | u32::from(byte)),
+            id: u32::from_be_bytes([a, b, c, d]),
             nonce: (*nonce).into(),
             encrypted,
             tag: (*tag).into(),

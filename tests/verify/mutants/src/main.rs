@@ -197,7 +197,7 @@ fn report(root: &Path, mutants: &[Mutant], bench: &Bench, book: &Book) -> Result
     })
 }
 
-/// Does something for each item, as many at a time as there are processors.
+/// Does something for each item, twice as many at a time as there are processors: tests wait a lot.
 pub(crate) fn workers<I: Sync, O: Send>(
     items: &[I],
     work: impl Fn(&I) -> Result<O> + Sync,
@@ -205,7 +205,7 @@ pub(crate) fn workers<I: Sync, O: Send>(
     let next = Mutex::new(items.iter());
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..thread::available_parallelism()?.get())
+        let threads: Vec<_> = (0..2 * thread::available_parallelism()?.get())
             .map(|_| {
                 scope.spawn(|| -> Result<()> {
                     loop {
