@@ -113,22 +113,11 @@ async fn after_a_failover_nobody_is_answered_by_the_master_of_before() {
     assert_acquired(acquire(&store, &held).await, 1);
     assert_acquired(acquire(&store, &done).await, 1);
     complete(&store, &done, b"done").await.unwrap();
-    let start = Instant::now();
     let offset = |server: &RedisServer| server.info("master_repl_offset");
-    while offset(&watched.replica) < offset(&watched.master) {
-        assert!(start.elapsed() < Duration::from_secs(20));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(|| offset(&watched.replica) >= offset(&watched.master)).await;
     watched.sentinels[0].command(&["SENTINEL", "FAILOVER", "main"]);
-    while !watched.replica.is_master() {
-        assert!(start.elapsed() < Duration::from_secs(20));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     // Nobody is answered by the one that is to become a replica, once it is told.
-    while watched.master.is_master() {
-        assert!(start.elapsed() < Duration::from_secs(20));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(|| watched.replica.is_master() && !watched.master.is_master()).await;
     until_ok(|| acquire(&store, &held)).await;
     assert_eq!(store.renew(&held).await.unwrap(), Renewal::Renewed);
     assert_record(acquire(&store, &rival(&done)).await, b"done");

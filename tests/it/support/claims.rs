@@ -91,7 +91,7 @@ where
 {
     let start = Stopwatch::start();
     while call().await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(20), "still failing");
+        assert!(start.elapsed() < Duration::from_secs(60), "still failing");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     start.elapsed()

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -27,15 +27,21 @@ pub(crate) struct Bench {
 impl Bench {
     /// Copies and builds; a mutant that the compiler refuses is left out.
     ///
-    /// What was refused last time is left out at once, if the source is still the same.
-    pub(crate) fn build(root: &Path, into: &Path, mutants: &[Mutant], source: u64) -> Result<Self> {
+    /// What was refused before is left out at once, if its file is still the same.
+    pub(crate) fn build(
+        root: &Path,
+        into: &Path,
+        mutants: &[Mutant],
+        sources: &HashMap<String, u64>,
+    ) -> Result<Self> {
         let tree = into.join("tree");
         copy(root, &tree)?;
-        let refused = into.join(format!("refused-{source:016x}"));
+        let line = |mutant: &Mutant| format!("{:016x}\t{}", sources[&mutant.file], mutant.name);
+        let refused = into.join("refused");
         let known = fs::read_to_string(&refused).unwrap_or_default();
         let known: BTreeSet<_> = known.lines().collect();
         let numbered = mutants.iter().enumerate();
-        let left_out = numbered.filter(|(_, mutant)| known.contains(mutant.name.as_str()));
+        let left_out = numbered.filter(|(_, mutant)| known.contains(line(mutant).as_str()));
         let mut unbuilt: BTreeSet<_> = left_out.map(|(number, _)| number).collect();
         let mut constant_names = Vec::new();
         loop {
@@ -43,11 +49,8 @@ impl Bench {
             let (errors, program) = built(&tree, into)?;
             if errors.is_empty() {
                 let program = program.ok_or("cargo built no tests")?;
-                let names: Vec<_> = unbuilt
-                    .iter()
-                    .map(|&number| mutants[number].name.as_str())
-                    .collect();
-                fs::write(&refused, names.join("\n"))?;
+                let lines = unbuilt.iter().map(|&number| line(&mutants[number]));
+                fs::write(&refused, lines.collect::<Vec<_>>().join("\n"))?;
                 return Ok(Self {
                     program,
                     tree,

@@ -10,7 +10,7 @@ mod process;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     env, fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -38,28 +38,41 @@ type Result<T> = std::result::Result<T, Error>;
 /// What nobody can notice, and docs/verification.md says why.
 const SURVIVORS: &str = "tests/verify/survivors.txt";
 
+/// What the command line says.
 struct Asked {
     time: Option<Duration>,
+    /// Whether what was missed before is tried again, on all tests.
     again: bool,
+    /// What a mutant's name has in it.
+    only: Option<String>,
     areas: Vec<&'static Area>,
-    filter: Option<String>,
+}
+
+impl Asked {
+    fn wants(&self, mutant: &Mutant, verdict: Option<Verdict>) -> bool {
+        let is_waiting = match verdict {
+            None => true,
+            Some(Verdict::Missed) => self.again,
+            Some(Verdict::Noticed) => false,
+        };
+        let only = self.only.as_deref().unwrap_or_default();
+        is_waiting && mutant.name.contains(only)
+    }
 }
 
 fn main() -> Result<ExitCode> {
     let mut asked = Asked {
         time: None,
         again: false,
+        only: None,
         areas: Vec::new(),
-        filter: None,
     };
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
             Long("seconds") => asked.time = Some(Duration::from_secs(args.value()?.parse()?)),
-            // What was missed before is tried again.
             Long("again") => asked.again = true,
-            // Those whose name has this in it.
-            Long("only") => asked.filter = Some(args.value()?.string()?),
+            Long("only") => asked.only = Some(args.value()?.string()?),
             Value(name) => {
                 let area = AREAS.iter().find(|area| name == area.name);
                 asked.areas.push(
@@ -89,8 +102,8 @@ fn run(asked: &Asked) -> Result<ExitCode> {
         .into_iter()
         .map(|file| Ok((file.clone(), hash(&fs::read(root.join(&file))?))));
     let sources: HashMap<_, _> = sources.collect::<Result<_>>()?;
-    let source = hash(&sources.iter().collect::<std::collections::BTreeMap<_, _>>());
-    let bench = Bench::build(&root, &into, &mutants, source)?;
+    let source = hash(&sources.iter().collect::<BTreeMap<_, _>>());
+    let bench = Bench::build(&root, &into, &mutants, &sources)?;
     let book = Book::open(&into.join("book"), sources)?;
     let all: Vec<_> = AREAS.iter().collect();
     let mut end = None;
@@ -106,17 +119,8 @@ fn run(asked: &Asked) -> Result<ExitCode> {
         let end = *end.get_or_insert_with(|| asked.time.map(|time| Instant::now() + time));
         let numbered = mutants.iter().enumerate();
         let waiting = numbered.filter(|(number, mutant)| {
-            let is_wanted = match book.of(&mutant.name) {
-                None => true,
-                Some(Verdict::Missed) => asked.again,
-                Some(Verdict::Noticed) => false,
-            };
-            is_wanted
-                && Area::of(&mutant.file).name == area.name
-                && asked
-                    .filter
-                    .as_ref()
-                    .is_none_or(|part| mutant.name.contains(part.as_str()))
+            Area::of(&mutant.file).name == area.name
+                && asked.wants(mutant, book.of(&mutant.name))
                 && !bench.unbuilt.contains(number)
                 && !bench.constant.contains(number)
         });
