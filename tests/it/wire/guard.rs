@@ -14,6 +14,7 @@ async fn a_handler_sees_its_guard_and_whether_an_earlier_attempt_committed_its_e
         let guard = context.guard().map(|guard| {
             assert_eq!(guard.name(), context.record_name().as_bytes());
             assert_eq!(guard.owner().len(), 16);
+            assert!(format!("{guard:?}").contains(GUARD), "{guard:?}");
             (guard.sql().to_owned(), guard.fence())
         });
         response(500, format!("{guard:?}, {}", context.effect_committed()))

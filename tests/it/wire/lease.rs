@@ -80,6 +80,26 @@ async fn a_lease_is_renewed_every_third_of_it_while_the_handler_runs_and_not_aft
     }
 }
 
+/// When there was nothing to renew, the task that renews has ended.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_begins_after_a_quiet_time_is_renewed() {
+    let handler = |request: Request<Body>| async move {
+        if request.headers().contains_key("x-answer") {
+            sleep(10 * SECOND).await;
+        }
+        response(201, "worked")
+    };
+    let wire = Wire::plain(nine_seconds, handler);
+    for round in 1..=3 {
+        wire.send(keyed(&format!("quick-{round}"))).await;
+        sleep(60 * SECOND).await;
+        assert_eq!(wire.store.count(Op::Renew), 3 * (round - 1));
+        wire.send(asked(keyed(&format!("slow-{round}")), "slow"))
+            .await;
+        assert_eq!(wire.store.count(Op::Renew), 3 * round);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn handlers_that_finish_at_once_cost_no_task_and_no_renewal_each() {
     let wire = Wire::plain(defaults, obedient(&Gate::default()));

@@ -78,6 +78,9 @@ async fn the_debug_output_of_every_public_type_keeps_its_secrets() {
         .scope(|_| Some(Scope::new("canary-scope")))
         .secret("canary-secret");
     assert_no_secret_in(&layer);
+    for part in ["max_in_flight", "HmacSha256([redacted])"] {
+        assert!(format!("{layer:?}").contains(part), "{layer:?}");
+    }
     assert_no_secret_in(&layer.drain_handle());
     let mut service = layer.layer(inner.clone());
     let response = service.ready().await.unwrap().call(secret_request());

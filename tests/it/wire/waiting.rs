@@ -310,7 +310,8 @@ async fn one_who_waited_is_refused_a_place_when_its_time_is_up_or_draining_begin
     let wire = Wire::plain(two_places, obedient(&gate));
     let waiter = no_place_left(&wire).await;
     let began = Instant::now();
-    wire.drain.drain(Duration::ZERO).await.unwrap_err();
+    let left = wire.drain.drain(Duration::ZERO).await.unwrap_err();
+    assert!(left.to_string().starts_with("2 keyed requests"), "{left}");
     waiter.await.unwrap().assert_refused("draining");
     assert_eq!(began.elapsed(), Duration::ZERO);
 }

@@ -36,9 +36,26 @@ pub(crate) static AREAS: [Area; 9] = [
         "src/store/encrypted",
         &["encryption::", "admin::conformance"],
     ),
-    Area::new("sqlite", "src/store/sqlite", &["sqlite::"]),
-    Area::new("postgres", "src/store/postgres", &["postgres::"]),
-    Area::new("redis", "src/store/redis", &["redis::"]),
+    Area::new(
+        "sqlite",
+        "src/store/sqlite",
+        &["sqlite::", "admin::conformance::sqlite", "admin::told"],
+    ),
+    Area::new(
+        "postgres",
+        "src/store/postgres",
+        &["postgres::", "admin::conformance::postgres", "admin::told"],
+    ),
+    Area::new(
+        "redis",
+        "src/store/redis",
+        &[
+            "redis::",
+            "admin::redis",
+            "admin::conformance::redis",
+            "admin::told",
+        ],
+    ),
 ];
 
 impl Area {
