@@ -318,7 +318,7 @@ async fn the_times_in_a_span_are_in_milliseconds() {
     while wire.store.listeners() == 0 {
         tokio::task::yield_now().await;
     }
-    sleep(Duration::from_millis(2_000)).await;
+    sleep(Duration::from_secs(2)).await;
     gate.open();
     running.await.unwrap();
     waiting.await.unwrap();

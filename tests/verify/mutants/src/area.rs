@@ -12,7 +12,7 @@ pub(crate) static AREAS: [Area; 9] = [
     Area::new(
         "server",
         "src/",
-        &["wire::", "sockets::", "record::", "telemetry::"],
+        &["wire::", "sockets::", "record::", "telemetry::", "admin::"],
     ),
     Area::new("client", "src/client", &["client::"]),
     Area::new("admin", "src/admin", &["admin::"]),
