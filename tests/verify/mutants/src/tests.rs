@@ -24,8 +24,8 @@ struct Seen {
 /// How long the tests of a group take together: what most mutants fail is soon over.
 const GROUPS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 
-/// A test may take this long when it is alone.
-const ALONE: Duration = Duration::from_secs(300);
+/// A test may take this long when it is alone: the first that needs the examples has them built.
+const ALONE: Duration = Duration::from_secs(900);
 
 impl Tests {
     /// Runs each test alone, with no mutant alive, unless that was done before: with the same source,
