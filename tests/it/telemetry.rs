@@ -256,6 +256,19 @@ async fn times_are_in_seconds_and_gauges_come_back_to_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_released_is_no_longer_held() {
+    let (meter, _guard) = Meter::capture();
+    let wire = Wire::plain(defaults, obedient(&Gate::default()));
+    for (answer, held) in [("503", 0), ("201", 1), ("503", 1)] {
+        wire.send(asked(keyed(answer), answer)).await;
+        wire.send(asked(keyed("other"), "503")).await;
+        assert_eq!(meter.sum("idempotency_memory_entries"), held);
+        let bytes = i64::try_from(wire.store.memory.bytes()).unwrap();
+        assert_eq!(meter.sum("idempotency_memory_bytes"), bytes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn takeovers_lost_leases_and_late_answers_are_counted() {
     let (meter, _guard) = Meter::capture();
     let gate = Gate::default();

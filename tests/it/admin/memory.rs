@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tower_idempotency::{
     Admin, Effects, Fingerprint, MemoryStore, RecordName, Store, UnknownOutcome,
-    admin::{Counts, Force, List, Repair, State, count},
+    admin::{Counts, Cursor, Force, List, Repair, State, count},
     store::{Claim, OwnerToken},
 };
 
@@ -187,6 +187,27 @@ async fn what_is_mended_by_hand_is_accounted_for_and_expires() {
         acquire(&store, &claim(1000 + number)).await;
     }
     assert_eq!(store.len(), 100, "what had expired was swept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_operators_are_shown_says_what_it_is() {
+    let error = "12".parse::<Cursor>().unwrap_err();
+    assert!(error.to_string().contains("64 hexadecimal digits"));
+    let error = "lost".parse::<State>().unwrap_err();
+    assert!(error.to_string().contains("abandoned or completed"));
+    let cursor = Cursor::from_bytes([0xab; 32]);
+    assert_eq!(format!("{cursor:?}"), "ab".repeat(32));
+    let store = MemoryStore::new();
+    acquire(&store, &claim(1)).await;
+    store.abandon(&claim(1)).await.unwrap();
+    tokio::time::advance(LEASE).await;
+    let entry = store.find(claim(1).name()).await.unwrap().unwrap();
+    let answer = http::Response::new(bytes::Bytes::from("canary"));
+    let repair = format!("{:?}", Repair::new(&entry, answer).unwrap());
+    assert!(
+        repair.starts_with("Repair") && !repair.contains("canary"),
+        "{repair}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

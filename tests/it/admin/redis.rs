@@ -163,6 +163,8 @@ async fn what_is_not_the_stores_is_passed_over_counted_and_removed_by_force_alon
         let page = store.list(&List::new()).await.unwrap();
         assert_eq!((page.entries.len(), page.unreadable), (1, 1), "{set:?}");
         assert_eq!(page.entries[0].name, *claim.name());
+        let counts = tower_idempotency::admin::count(&store).await.unwrap();
+        assert_eq!((counts.in_flight, counts.unreadable), (1, 1), "{set:?}");
         assert_failed(store.find(&foreign).await, StoreErrorKind::Corrupt);
         assert_failed(store.record(&foreign).await, StoreErrorKind::Corrupt);
         assert_failed(

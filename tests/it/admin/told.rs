@@ -53,8 +53,10 @@ async fn everything<S: Store + Admin>(store: &S) {
     assert_eq!(repaired, Repaired::Completed);
     let forgotten = store.forget(live.name(), Force::No).await.unwrap();
     assert_eq!(forgotten, Forgotten::InFlight);
-    let forgotten = store.forget(live.name(), Force::Yes).await.unwrap();
-    assert_eq!(forgotten, Forgotten::Forgotten);
+    for (claim, force) in [(&live, Force::Yes), (&done, Force::No)] {
+        let forgotten = store.forget(claim.name(), force).await.unwrap();
+        assert_eq!(forgotten, Forgotten::Forgotten);
+    }
 }
 
 /// The lines of a log that are the layer's own: drivers show their statements.
@@ -80,6 +82,10 @@ async fn tells_of_everything<S: Store + Admin>(what: &str, store: &S) {
     everything(store).await;
     let text = log.text();
     assert_eq!(told(&text), documented(), "{what}: {text}");
+    let is_forgotten = |line: &&str| line.contains("had a record forgotten");
+    let forced = ours(&text).filter(is_forgotten);
+    let forced: Vec<_> = forced.map(|line| line.contains("forced=true")).collect();
+    assert_eq!(forced, [true, false], "{what}: {text}");
     for body in ["of a client", "by an operator"] {
         assert!(
             ours(&text).all(|line| !line.contains(body)),

@@ -68,6 +68,8 @@ async fn a_post_without_a_key_that_hangs_is_an_error_after_one_attempt() {
     let error = client.call(post()).await.unwrap_err();
     assert_eq!(start.elapsed(), ms(5000));
     assert!(error.is_timeout());
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!(cause.to_string(), "the attempt timed out");
     assert_eq!(error.failure(), Failure::Ambiguous);
     assert_eq!(error.info().unwrap().stop(), Stop::Unkeyed);
     assert_eq!(client.requests(), 1);

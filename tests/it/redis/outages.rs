@@ -38,6 +38,26 @@ async fn fails_in_time(store: &RedisStore) {
     assert!(took <= DEADLINE + GRACE, "{took:?}");
 }
 
+/// On one thread, which is the one whose log is looked at.
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn what_a_server_may_lose_and_that_it_went_and_came_is_in_the_log() {
+    use crate::support::log::Log;
+
+    let (log, _guards) = Log::capture();
+    let mut server = RedisServer::start();
+    let store = patient().connect(&server.url()).await.unwrap();
+    let told = |message: &str| log.text().contains(message);
+    assert!(told("the Redis server may lose what it acknowledged"));
+    assert!(!told("was lost"));
+    server.kill();
+    acquire(&store, &fresh()).await.unwrap_err();
+    server.restart();
+    until_ok(|| acquire(&store, &fresh())).await;
+    assert!(told("the connection to the Redis server was lost"));
+    assert!(told("connected to the Redis server again"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_passes_nothing_any_more_is_replaced() {
     let server = RedisServer::start();
