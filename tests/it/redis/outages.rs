@@ -53,7 +53,8 @@ async fn what_a_server_may_lose_and_that_it_went_and_came_is_in_the_log() {
     server.kill();
     acquire(&store, &fresh()).await.unwrap_err();
     server.restart();
-    until_ok(|| acquire(&store, &fresh())).await;
+    let claim = fresh();
+    until_ok(|| acquire(&store, &claim)).await;
     assert!(told("the connection to the Redis server was lost"));
     assert!(told("connected to the Redis server again"));
 }
