@@ -397,6 +397,48 @@ async fn a_store_that_is_nearly_full_says_so_again_only_once_it_was_emptier() {
 
 #[cfg(feature = "tracing")]
 #[tokio::test(start_paused = true)]
+async fn emptier_is_below_70_percent_and_not_at_it() {
+    use crate::support::log::Log;
+
+    let (log, _guards) = Log::capture();
+    let mut expected = 0;
+    let keys = MemoryStore::builder().max_entries(10).build();
+    let bytes = MemoryStore::builder().max_bytes(10 * (KEY + CLAIM)).build();
+    for store in [keys, bytes] {
+        let claims: Vec<_> = (0..8).map(claim).collect();
+        for claim in &claims {
+            acquire(&store, claim).await;
+        }
+        // To seven and back, and to six and back.
+        for (released, more) in [(1, 1), (2, 0), (0, 1)] {
+            expected += more;
+            let told = log.text().matches("80 % full").count();
+            assert_eq!(told, expected, "{store:?}");
+            for claim in &claims[..released] {
+                store.release(claim).await.unwrap();
+            }
+            for claim in &claims[..released] {
+                acquire(&store, claim).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_full_to_the_byte_forgets_nothing() {
+    static RECORD: [u8; 712] = [0; 712];
+    let store = MemoryStore::builder()
+        .max_bytes(2 * KEY + RECORD.len())
+        .keep_at_least(Duration::ZERO)
+        .build();
+    keep(&store, &claim(0), b"").await;
+    advance(Duration::from_secs(1)).await;
+    keep(&store, &claim(1), &RECORD).await;
+    assert_eq!((store.bytes(), store.evicted()), (1_000, 0));
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test(start_paused = true)]
 async fn records_that_go_early_are_told_of_once_a_minute() {
     use crate::support::log::Log;
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use tower_idempotency::{
-    Admin, Effects, Fingerprint, MemoryStore, RecordName, Store, UnknownOutcome,
+    Admin, Effects, Fingerprint, MemoryStore, Record, RecordName, Store, UnknownOutcome,
     admin::{Counts, Cursor, Force, List, Repair, State, count},
     store::{Claim, OwnerToken},
 };
@@ -69,6 +69,19 @@ async fn a_listing_tells_of_all_that_is_there_and_once_while_nothing_moves() {
     let whole = list(&store, 100, async |_| ()).await;
     let whole = whole.keys().filter(|name| name.as_bytes()[16..] == [7; 16]);
     assert_eq!(whole.count(), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_name_of_a_record_is_read_from_the_record() {
+    let store = MemoryStore::new();
+    let claim = claim(1);
+    acquire(&store, &claim).await;
+    let head = http::Response::new(()).into_parts().0;
+    let record = Record::whole(FINGERPRINT, &head, "paid".into(), None);
+    let record = record.encode(claim.name());
+    store.complete(&claim, record, Effects::Keep).await.unwrap();
+    let seen = list(&store, 1, async |_| ()).await;
+    assert_eq!(seen.into_keys().collect::<Vec<_>>(), [*claim.name()]);
 }
 
 #[tokio::test(start_paused = true)]
