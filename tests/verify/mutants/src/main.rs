@@ -107,16 +107,8 @@ fn run(asked: &Asked) -> Result<ExitCode> {
     let book = Book::open(&into.join("book"), sources)?;
     let all: Vec<_> = AREAS.iter().collect();
     let mut end = None;
+    let is_over = |end: &Option<Instant>| end.is_some_and(|end| Instant::now() > end);
     for area in &asked.areas {
-        // What the tests of its area missed is for all tests.
-        let about = if asked.again {
-            all.as_slice()
-        } else {
-            std::slice::from_ref(area)
-        };
-        let tests = Tests::look(&bench, &into, about, source)?;
-        // The time is for trying: building and looking come on top of it, once.
-        let end = *end.get_or_insert_with(|| asked.time.map(|time| Instant::now() + time));
         let numbered = mutants.iter().enumerate();
         let waiting = numbered.filter(|(number, mutant)| {
             Area::of(&mutant.file).name == area.name
@@ -125,6 +117,18 @@ fn run(asked: &Asked) -> Result<ExitCode> {
                 && !bench.constant.contains(number)
         });
         let waiting: Vec<_> = waiting.collect();
+        if waiting.is_empty() || is_over(&end) {
+            continue;
+        }
+        // What the tests of its area missed is for all tests.
+        let about = if asked.again {
+            all.as_slice()
+        } else {
+            std::slice::from_ref(area)
+        };
+        let tests = Tests::look(&bench, &into, about, source)?;
+        // The time is for trying: building and looking come on top of it, once.
+        end = end.or_else(|| asked.time.map(|time| Instant::now() + time));
         eprintln!(
             "mutants: {} of {}, on {} tests",
             waiting.len(),
@@ -132,7 +136,7 @@ fn run(asked: &Asked) -> Result<ExitCode> {
             tests.len()
         );
         workers(&waiting, |(number, mutant)| {
-            if end.is_some_and(|end| Instant::now() > end) {
+            if is_over(&end) {
                 return Ok(());
             }
             let longest = if asked.again { Duration::MAX } else { SOON };
