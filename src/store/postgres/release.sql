@@ -10,12 +10,16 @@ WITH mine AS (
     FROM {table}
     WHERE name = {name} AND owner = {owner} AND state = 'P' AND expires_at > clock_timestamp()
 ), gone AS (
-    DELETE FROM {table} AS kept USING mine WHERE kept.name = mine.name AND NOT stays
+    -- Asked of the row again: it may have been claimed after it was looked for above, and have
+    -- changed since this statement began.
+    DELETE FROM {table} AS kept USING mine
+    WHERE kept.name = mine.name AND kept.owner = {owner} AND kept.state = 'P' AND NOT stays
     RETURNING kept.name
 ), forgotten AS (
     DELETE FROM {effects} AS known USING gone WHERE known.name = gone.name
 ), abandoned AS (
-    UPDATE {table} AS kept SET state = 'A' FROM mine WHERE kept.name = mine.name AND stays
+    UPDATE {table} AS kept SET state = 'A' FROM mine
+    WHERE kept.name = mine.name AND kept.owner = {owner} AND kept.state = 'P' AND stays
 )
 SELECT CASE WHEN NOT pg_try_advisory_xact_lock({lock}) THEN pg_notify({channel}, {message})::text END
 FROM mine
