@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower_idempotency::{
-    PostgresStore,
+    PostgresStore, Store,
     store::{Claim, Claimed, Completion, StoreErrorKind},
 };
 
@@ -42,6 +42,49 @@ async fn a_replay_and_a_held_key_write_nothing() {
     // The server's own housekeeping may take one.
     let taken = server.number(next).await - before;
     assert!(taken < 10, "{taken} transactions wrote");
+}
+
+/// It finds no claim of its own to lock; then that comes in, and is abandoned while it goes on.
+#[tokio::test]
+async fn a_release_that_overtakes_its_claim_does_not_free_what_was_abandoned_meanwhile() {
+    let server = PostgresServer::start();
+    let (stores, store) = on(&server).await;
+    let table = &stores.table;
+    let claim = fresh();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    let set_owner = async |owner: &[u8]| {
+        let update = format!("UPDATE {table} SET owner = $1");
+        let updated = server.connect().await.execute(&update, &[&owner]).await;
+        assert_eq!(updated.unwrap(), 1);
+    };
+    let until_one_waits = async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        let start = std::time::Instant::now();
+        while server.number(waiting).await != 1 {
+            assert!(start.elapsed() < Duration::from_secs(60));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    set_owner(&[0; 16]).await;
+    // What the second statement of a release needs, and the first does not.
+    let effects = server.connect().await;
+    let lock = format!("BEGIN; LOCK TABLE {table}_effects");
+    effects.batch_execute(&lock).await.unwrap();
+    let release = tokio::spawn({
+        let store = store.clone();
+        async move { store.release(&claim).await }
+    });
+    until_one_waits().await;
+    set_owner(claim.owner().as_bytes()).await;
+    let abandon = server.connect().await;
+    let update = format!("BEGIN; UPDATE {table} SET state = 'A'");
+    abandon.batch_execute(&update).await.unwrap();
+    effects.batch_execute("COMMIT").await.unwrap();
+    until_one_waits().await;
+    abandon.batch_execute("COMMIT").await.unwrap();
+    release.await.unwrap().unwrap();
+    let left = format!("SELECT count(*) FROM {table} WHERE state = 'A'");
+    assert_eq!(server.number(&left).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
