@@ -1,4 +1,4 @@
-/// A part of the source, and the tests that are about it: all of them for every mutant would take weeks.
+/// A part of the source, and the tests that are about it, which are tried first.
 #[derive(Debug)]
 pub(crate) struct Area {
     pub(crate) name: &'static str,
@@ -12,7 +12,14 @@ pub(crate) static AREAS: [Area; 9] = [
     Area::new(
         "server",
         "src/",
-        &["wire::", "sockets::", "record::", "telemetry::", "admin::"],
+        &[
+            "wire::",
+            "sockets::",
+            "record::",
+            "telemetry::",
+            "admin::",
+            "redis::outages::what_",
+        ],
     ),
     Area::new("client", "src/client", &["client::"]),
     Area::new("admin", "src/admin", &["admin::"]),
@@ -24,6 +31,8 @@ pub(crate) static AREAS: [Area; 9] = [
             "store_conformance::",
             "admin::",
             "telemetry::",
+            "wire::secrets::",
+            "redis::wakeups::",
         ],
     ),
     Area::new(

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fs::{self, File, OpenOptions},
     io::Write as _,
     path::Path,
@@ -18,19 +18,17 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Book {
     file: Mutex<File>,
-    verdicts: Mutex<BTreeMap<String, (Verdict, String)>>,
+    verdicts: Mutex<HashMap<String, Verdict>>,
     /// Of each file's source: what was seen of another text says nothing.
     sources: HashMap<String, u64>,
 }
 
 impl Book {
     pub(crate) fn open(path: &Path, sources: HashMap<String, u64>) -> Result<Self> {
-        let mut verdicts = BTreeMap::new();
+        let mut verdicts = HashMap::new();
         for line in fs::read_to_string(path).unwrap_or_default().lines() {
-            let mut parts = line.splitn(4, '\t');
-            let (Some(verdict), Some(source), Some(name), Some(by)) =
-                (parts.next(), parts.next(), parts.next(), parts.next())
-            else {
+            // Half a line is of a pass that was killed.
+            let [verdict, source, name, _by] = line.split('\t').collect::<Vec<_>>()[..] else {
                 continue;
             };
             let file = name.split(':').next().unwrap_or_default();
@@ -43,7 +41,7 @@ impl Book {
                 } else {
                     Verdict::Noticed
                 };
-                verdicts.insert(name.to_owned(), (verdict, by.to_owned()));
+                verdicts.insert(name.to_owned(), verdict);
             }
         }
         let file = OpenOptions::new().append(true).create(true).open(path)?;
@@ -55,11 +53,7 @@ impl Book {
     }
 
     pub(crate) fn of(&self, name: &str) -> Option<Verdict> {
-        self.verdicts
-            .lock()
-            .unwrap()
-            .get(name)
-            .map(|(verdict, _)| *verdict)
+        self.verdicts.lock().unwrap().get(name).copied()
     }
 
     pub(crate) fn enter(&self, name: &str, verdict: Verdict, by: &str) -> Result<()> {
@@ -77,7 +71,7 @@ impl Book {
         self.verdicts
             .lock()
             .unwrap()
-            .insert(name.to_owned(), (verdict, by.to_owned()));
+            .insert(name.to_owned(), verdict);
         Ok(())
     }
 }
