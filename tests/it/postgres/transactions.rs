@@ -254,6 +254,28 @@ async fn a_commit_that_fails_is_503_and_all_is_undone() {
     }
 }
 
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn the_log_says_why_a_transaction_is_undone() {
+    let server = PostgresServer::shared();
+    let shop = Shop::open(server, Driver::ALL[0]).await;
+    assert_eq!(shop.ask("a", "number 1").await.status, 201);
+    let (log, _guards) = crate::support::log::Log::capture();
+    let undone = |reason: &str| {
+        let said = log.text();
+        let line = said.lines().find(|line| line.contains("was rolled back"));
+        line.is_some_and(|line| line.starts_with("WARN") && line.contains(reason))
+    };
+    assert_eq!(shop.ask("b", "pay").await.status, 201);
+    assert!(!undone(""));
+    assert_eq!(shop.ask("c", "number 1").await.status, 503);
+    assert!(
+        undone("a statement of the handler failed") || undone("the commit failed"),
+        "{}",
+        log.text()
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duplicate_in_flight_is_refused_or_waits_even_with_two_connections() {
     let server = PostgresServer::start();

@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::{task::JoinSet, time::timeout};
 use tower_idempotency::{RedisStore, Store, store::Claim};
 
@@ -81,6 +82,41 @@ async fn changes_are_pushed_again_after_the_connection_was_lost() {
     until_subscribed(&server).await;
     complete(&owner, &claim, b"r").await.unwrap();
     timeout(PUSHED, changed).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_the_connection_is_back_all_keys_are_looked_at() {
+    let server = RedisServer::start();
+    let owner = patient().connect(&server.url()).await.unwrap();
+    let waiter = patient().connect(&server.url()).await.unwrap();
+    let mut spreads = Vec::new();
+    // On a machine that stands still meanwhile, it takes more than one.
+    while spreads.len() < 10 {
+        let claims: Vec<_> = (0..30).map(|_| fresh()).collect();
+        let mut waiting = JoinSet::new();
+        for claim in &claims {
+            assert_acquired(acquire(&owner, claim).await, 1);
+            let changed = waiter.changed(claim.name());
+            waiting.spawn(async {
+                changed.await;
+                Instant::now()
+            });
+        }
+        while subscribers(&server) < claims.len() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        // Before it is back, which takes 50 ms.
+        join_all(claims.iter().map(|claim| complete(&owner, claim, b"r"))).await;
+        let woken = waiting.join_all().await;
+        let spread = *woken.iter().max().unwrap() - *woken.iter().min().unwrap();
+        // Each by itself would look at a moment of its own, within a second.
+        if spread < Duration::from_millis(150) {
+            return;
+        }
+        spreads.push(spread);
+    }
+    panic!("woken one by one: {spreads:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ pub(crate) static AREAS: [Area; 9] = [
             "telemetry::",
             "admin::",
             "redis::outages::what_",
+            "postgres::transactions::the_log_",
         ],
     ),
     Area::new("client", "src/client", &["client::"]),
