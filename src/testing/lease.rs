@@ -67,7 +67,7 @@ pub(super) async fn a_lapsed_claim_is_taken_over(subject: Subject) -> Checked {
         expect(rule, &Answer::acquired(fence), &answer)?;
         held.push(answer);
         match fence {
-            1 | 4 => subject.pass(1).await,
+            1 | 4 => subject.pass_a_unit().await,
             2 => expect(rule, Answer::Done, subject.abandon(0, &owner).await)?,
             _ => expect(rule, Answer::Done, subject.release(0, &owner).await)?,
         }
@@ -208,7 +208,7 @@ pub(super) async fn every_duration_is_legal(subject: Subject) -> Checked {
                 let completed = Answer::Completed(owner.record.clone());
                 expect(rule, completed, subject.look(1).await)?;
             } else {
-                subject.pass(1).await;
+                subject.pass_a_unit().await;
                 expect(rule, Answer::acquired(1), subject.look(1).await)?;
             }
         }

@@ -99,14 +99,20 @@ pub(super) async fn one_of_many_threads_acquires(subject: Subject) -> Checked {
     let mut threads = JoinSet::new();
     for number in 0..THREADS {
         let (subjects, arrived, runtime) = (subjects.clone(), arrived.clone(), Handle::current());
-        let claims = move || -> Vec<Answer> {
-            let claim = |(round, subject): (usize, &Subject)| {
+        let claims = move || {
+            let mut answers: Vec<Answer> = Vec::new();
+            for (round, subject) in subjects.iter().enumerate() {
                 meet(&arrived, (round + 1) * THREADS);
+                // All have answered: what was acquired need not be held any longer.
+                answers.iter_mut().for_each(Answer::let_go);
                 let owner = Owner::random();
-                let claim = async { timeout(LIMIT, subject.claim(number, &owner)).await.ok() };
-                runtime.block_on(claim)
-            };
-            subjects.iter().enumerate().map_while(claim).collect()
+                let claim = async { timeout(LIMIT, subject.claim(number, &owner)).await };
+                match runtime.block_on(claim) {
+                    Ok(answer) => answers.push(answer),
+                    Err(_) => break,
+                }
+            }
+            answers
         };
         threads.spawn(spawn_blocking(claims));
     }
@@ -151,7 +157,7 @@ async fn late_completion_round(subject: Subject, rule: &str) -> Checked {
         ..Owner::random()
     };
     let _held = subject.claim(0, &former).await;
-    subject.pass(1).await;
+    subject.pass_a_unit().await;
     let (completing, claiming) = ((subject.clone(), former.clone()), (subject.clone(), next));
     let complete = tokio::spawn(async move { completing.0.complete(0, &completing.1).await });
     let claim = tokio::spawn(async move {

@@ -52,9 +52,9 @@ impl Subject {
         self.client(client).changed(&self.name)
     }
 
-    /// Sleeps for some units, and for half of one more: the store's clock may be coarse.
-    pub(super) async fn pass(&self, units: u32) {
-        sleep(self.unit * units + self.unit / 2).await;
+    /// Sleeps for a unit, and for half of one more: the store's clock may be coarse.
+    pub(super) async fn pass_a_unit(&self) {
+        sleep(self.unit + self.unit / 2).await;
     }
 
     /// Sleeps until some units after a moment.
@@ -188,6 +188,13 @@ pub(super) enum Answer {
 impl Answer {
     pub(super) fn acquired(fence: u32) -> Self {
         Self::Acquired(Acquired::new(fence.into(), fence))
+    }
+
+    /// Drops what keeps an acquired claim, where it is a transaction.
+    pub(super) fn let_go(&mut self) {
+        if let Self::Acquired(acquired) = self {
+            acquired.extensions.clear();
+        }
     }
 
     pub(super) const fn held() -> Self {

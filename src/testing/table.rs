@@ -143,7 +143,7 @@ async fn set_up(
             let owner = cast.owner(whose).clone();
             if condition == Condition::Lapsed {
                 held.push(acquire(&owner.lasting(subject.unit, LONG), fence).await?);
-                subject.pass(1).await;
+                subject.pass_a_unit().await;
             } else {
                 held.push(acquire(&owner, fence).await?);
             }
@@ -244,12 +244,12 @@ async fn abandoned(subject: &Subject, cast: &Cast) -> String {
         .claim_as(2, &next, &cast.fingerprint, UnknownOutcome::Retry)
         .await
     {
-        Answer::Acquired(a) if a.attempt > 1 && a.fence == u64::from(a.attempt) => {
+        Answer::Acquired(a) if a.fence == u64::from(a.attempt) => {
             let (whose, condition) = (Whose::Mine, Condition::Abandoned);
             State::InFlight {
                 whose,
                 condition,
-                fence: a.attempt - 1,
+                fence: a.attempt.saturating_sub(1),
             }
             .to_string()
         }

@@ -1,6 +1,5 @@
 use std::{
     collections::HashMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -97,13 +96,4 @@ impl Open {
 
 fn id(claim: &Claim) -> Id {
     (*claim.name(), *claim.owner())
-}
-
-impl fmt::Debug for Open {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open = self.lock().len();
-        f.debug_struct("Open")
-            .field("open", &open)
-            .finish_non_exhaustive()
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -22,7 +21,6 @@ use crate::runtime::{self, Instant};
 use crate::store::keys::Keys;
 
 /// Listens for changes of keys, on one connection for all of them.
-#[derive(Debug)]
 pub(super) struct Ear {
     source: Source,
     keys: Arc<Keys<Key>>,
@@ -38,23 +36,12 @@ pub(super) enum Source {
     Cluster(ClusterConnection, Duration),
 }
 
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Server(connector) => connector.fmt(f),
-            Self::Cluster(..) => f.write_str("Cluster"),
-        }
-    }
-}
-
-#[derive(Debug)]
 enum Order {
     Listen(Key, oneshot::Sender<()>),
     Forget(Key),
 }
 
 /// A key that is listened to until this is dropped.
-#[derive(Debug)]
 pub(super) struct Listening {
     orders: mpsc::UnboundedSender<Order>,
     key: Key,
@@ -153,9 +140,13 @@ impl Listener {
         let mut pause = FIRST_PAUSE;
         loop {
             if let Ok(line) = self.source.connect().await {
-                pause = FIRST_PAUSE;
+                let connected = Instant::now();
                 if self.serve(line).await == End::Closed {
                     return;
+                }
+                // One that breaks at once is no better than none.
+                if connected.elapsed() > pause {
+                    pause = FIRST_PAUSE;
                 }
             }
             if self.refuse(runtime::jittered(pause)).await == End::Closed {

@@ -16,14 +16,12 @@ use crate::{
 
 /// Wakes who waits for a key: the server pushes a message at every change, and one task for each
 /// key looks from time to time, in case a message was lost.
-#[derive(Debug)]
 pub(super) struct Wakeups {
     keys: Arc<Keys<Key>>,
     watching: Arc<Watching>,
 }
 
 /// What all watchers need.
-#[derive(Debug)]
 struct Watching {
     keys: Arc<Keys<Key>>,
     server: Arc<Server>,

@@ -107,9 +107,6 @@ impl SqliteStoreBuilder {
         path: PathBuf,
         connection: Option<Connection>,
     ) -> Result<SqliteStore, OpenError> {
-        if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
-            return Err(OpenError::new(OpenErrorKind::Unsupported));
-        }
         let file = File {
             path,
             synchronous: self.synchronous,

@@ -9,14 +9,12 @@ use crate::{
 
 /// Wakes who waits for a name: at once when it was changed from here, and otherwise by a look at
 /// the file from time to time, by one task for each name.
-#[derive(Debug)]
 pub(super) struct Wakeups {
     keys: Arc<Keys<RecordName>>,
     watching: Arc<Watching>,
 }
 
 /// What all watchers need.
-#[derive(Debug)]
 struct Watching {
     keys: Arc<Keys<RecordName>>,
     readers: Arc<Readers>,

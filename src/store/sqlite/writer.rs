@@ -176,9 +176,3 @@ fn is_wanted(orders: &Receiver<Order>, ahead: &mut Option<Order>) -> bool {
     }
     true
 }
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        gate::roll_back(&self.connection);
-    }
-}

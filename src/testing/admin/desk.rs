@@ -94,7 +94,7 @@ impl Desk {
         expect(rule, &Answer::acquired(fence), &answer)?;
         match state {
             State::InFlight => {}
-            State::Lapsed => subject.pass(1).await,
+            State::Lapsed => subject.pass_a_unit().await,
             State::Abandoned => expect(rule, Answer::Done, subject.abandon(0, &owner).await)?,
             State::Completed => {
                 let kept = Answer::Completion(Completion::Kept);

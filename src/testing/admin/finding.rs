@@ -21,7 +21,7 @@ pub(super) async fn what_is_not_there_is_not_found(desk: Desk) -> Checked {
     let owner = Owner::random().lasting(LONG, subject.unit);
     let _held = subject.claim(0, &owner).await;
     subject.complete(0, &owner).await;
-    subject.pass(1).await;
+    subject.pass_a_unit().await;
     expect_same(rule, &None, &expired.find(0).await?)?;
     expect_same(rule, &None, &expired.record(0).await?)?;
     expect_same(

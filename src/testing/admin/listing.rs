@@ -75,7 +75,7 @@ pub(super) async fn every_state_is_listed(desk: Desk) -> Checked {
     let owner = Owner::random().lasting(LONG, expired.subject.unit);
     let _held = expired.subject.claim(0, &owner).await;
     expired.subject.complete(0, &owner).await;
-    expired.subject.pass(1).await;
+    expired.subject.pass_a_unit().await;
     let before = count(&**desk.admin(0)).await;
     for keys in [1, 5, 1000] {
         let listed = all(rule, &desk, List::new().at_once(keys)).await?;

@@ -145,7 +145,7 @@ pub(super) async fn a_record_made_by_hand_expires(desk: Desk) -> Checked {
     let repair = desk.prepare(rule).await?;
     let short = repair.clone().ttl(desk.subject.unit);
     desk.repair(1, &short).await?;
-    desk.subject.pass(1).await;
+    desk.subject.pass_a_unit().await;
     expect_same(rule, &None, &desk.find(2).await?)?;
 
     let desk = desk.another();

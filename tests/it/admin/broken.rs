@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,6 +18,9 @@ use tower_idempotency::{
     testing::{Capabilities, Violations, admin_conformance},
 };
 
+/// The leases and ttls that the suite does not wait for.
+const LONG: Duration = Duration::from_secs(600);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Nothing,
@@ -25,8 +31,11 @@ enum Fault {
     AttemptIsWrong,
     FingerprintIsWrong,
     LeaseIsTtl,
+    LeaseIsHalf,
+    ExpiryIsHalf,
     LengthIsWrong,
     RecordIsCut,
+    LaterClientsAreBlind,
     ForgetsLiveClaims,
     ForceIsIgnored,
     ForgetsInWords,
@@ -39,6 +48,7 @@ enum Fault {
     RepairsInWords,
     RepairForOwner,
     RepairedForever,
+    RepairedTooShort,
     RepairOnlyOnce,
     RepairIsTorn,
     RepairWakesNobody,
@@ -49,6 +59,8 @@ enum Fault {
     ListTellsWrongState,
     ListCutsNames,
     ListCutsNamesShort,
+    /// No fault: a record's name need not be whole.
+    ListCutsNamesOfRecords,
 }
 
 /// A store that keeps its contract but for one fault.
@@ -59,6 +71,8 @@ struct Faulty {
     claims: Arc<Mutex<HashMap<RecordName, Claim>>>,
     repaired: Arc<Mutex<Vec<OwnerToken>>>,
     changed: Arc<Notify>,
+    clients: Arc<AtomicUsize>,
+    is_blind: bool,
 }
 
 impl Faulty {
@@ -69,6 +83,17 @@ impl Faulty {
             claims: Arc::default(),
             repaired: Arc::default(),
             changed: Arc::default(),
+            clients: Arc::default(),
+            is_blind: false,
+        }
+    }
+
+    /// Returns another client of the same store.
+    fn client(&self) -> Self {
+        let is_first = self.clients.fetch_add(1, Ordering::Relaxed) == 0;
+        Self {
+            is_blind: self.is(Fault::LaterClientsAreBlind) && !is_first,
+            ..self.clone()
         }
     }
 
@@ -93,6 +118,8 @@ impl Faulty {
                 entry.fingerprint = entry.fingerprint.map(|_| wrong);
             }
             (Fault::LeaseIsTtl, State::InFlight) => entry.lease_left = Some(entry.expires_in),
+            (Fault::LeaseIsHalf, State::InFlight) => entry.lease_left = Some(LONG / 2),
+            (Fault::ExpiryIsHalf, _) => entry.expires_in = LONG / 2,
             (Fault::LengthIsWrong, _) => entry.bytes = 1,
             _ => {}
         }
@@ -120,6 +147,9 @@ impl Faulty {
                 entry.state = State::Lapsed;
             }
             Fault::ListCutsNames => entry.name = cut(&entry.name, 16),
+            Fault::ListCutsNamesOfRecords if entry.state == State::Completed => {
+                entry.name = cut(&entry.name, 16);
+            }
             Fault::ListCutsNamesShort => entry.name = cut(&entry.name, 8),
             _ => {}
         }
@@ -182,6 +212,9 @@ impl Admin for Faulty {
     }
 
     async fn record(&self, name: &RecordName) -> Result<Option<Bytes>, StoreError> {
+        if self.is_blind {
+            return Ok(None);
+        }
         let record = self.store.record(name).await?;
         let len = if self.is(Fault::RecordIsCut) {
             1
@@ -226,12 +259,12 @@ impl Admin for Faulty {
         }
         self.repaired.lock().unwrap().push(*repair.owner());
         self.wake(Fault::RepairWakesNobody);
-        let done = if self.is(Fault::RepairedForever) {
-            let forever = repair.clone().ttl(Claim::MAX_TTL);
-            self.store.repair(&forever).await?
-        } else {
-            self.store.repair(repair).await?
+        let kept_for = match self.fault {
+            Fault::RepairedForever => Claim::MAX_TTL,
+            Fault::RepairedTooShort => repair.kept_for() / 10 * 9,
+            _ => repair.kept_for(),
         };
+        let done = self.store.repair(&repair.clone().ttl(kept_for)).await?;
         let same_fence = found.and_then(|entry| entry.fence) == Some(repair.fence());
         match (self.fault, done) {
             (Fault::RepairsLiveClaims, Repaired::InFlight)
@@ -280,7 +313,7 @@ impl Admin for Faulty {
 
 async fn verdict(fault: Fault) -> Result<(), Violations> {
     let store = Faulty::new(fault);
-    admin_conformance(|| async { store.clone() }, Capabilities::durable()).await
+    admin_conformance(|| async { store.client() }, Capabilities::durable()).await
 }
 
 /// Says which rule each broken store must be seen to break.
@@ -300,6 +333,11 @@ async fn the_same_store_without_a_fault_passes() {
     verdict(Fault::Nothing).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_listing_may_cut_the_names_of_records() {
+    verdict(Fault::ListCutsNamesOfRecords).await.unwrap();
+}
+
 broken! {
     lapsed_claims_that_are_not_found: LapsedIsNotFound
         breaks "find tells what there is to know of a claim that is lapsed",
@@ -315,8 +353,15 @@ broken! {
         breaks "find tells what there is to know of a claim that is in-flight",
     a_ttl_for_a_lease: LeaseIsTtl
         breaks "find tells what there is to know of a claim that is in-flight",
+    half_a_lease: LeaseIsHalf
+        breaks "find tells what there is to know of a claim that is in-flight",
+    half_a_ttl_of_a_claim: ExpiryIsHalf
+        breaks "find tells what there is to know of a claim that is in-flight",
+    half_a_ttl_of_a_record: ExpiryIsHalf breaks "find tells the state, the length and the expiry",
     a_wrong_length: LengthIsWrong breaks "find tells the state, the length and the expiry",
     a_record_that_is_cut: RecordIsCut breaks "find tells the state, the length and the expiry",
+    a_record_that_only_one_client_finds: LaterClientsAreBlind
+        breaks "find tells the state, the length and the expiry",
     live_claims_that_are_forgotten: ForgetsLiveClaims
         breaks "a claim whose owner is at work is not forgotten, unless by force",
     force_that_is_ignored: ForceIsIgnored
@@ -335,6 +380,8 @@ broken! {
     a_repair_for_its_late_owner: RepairForOwner
         breaks "an owner that comes back after a repair changes nothing",
     a_repair_without_an_end: RepairedForever
+        breaks "an answer recorded by hand is kept for the ttl of the repair",
+    a_repair_with_an_early_end: RepairedTooShort
         breaks "an answer recorded by hand is kept for the ttl of the repair",
     a_repair_whose_resend_is_too_late: RepairOnlyOnce breaks "a repair that is sent again",
     a_repair_in_two_steps: RepairIsTorn breaks "of twenty repairs at once",

@@ -175,6 +175,21 @@ async fn what_is_not_the_stores_is_passed_over_counted_and_removed_by_force_alon
         assert_eq!(forgotten, Forgotten::Forgotten);
         assert_eq!(store.find(&foreign).await.unwrap(), None);
     }
+    // A claim, and a byte more.
+    server.command(&["DEL", "idem:wait"]);
+    let keys = server.lines(&["KEYS", "idem:*"]);
+    server.command(&["APPEND", &keys[0], "x"]);
+    let page = store.list(&List::new()).await.unwrap();
+    assert_eq!((page.entries.len(), page.unreadable), (0, 1));
+}
+
+#[tokio::test]
+async fn a_record_is_as_long_as_it_was_given() {
+    let server = RedisServer::start();
+    let store = with_prefix(&server, "idem:").await;
+    let claim = fresh();
+    complete(&store, &claim, b"twelve bytes").await.unwrap();
+    assert_eq!(store.find(claim.name()).await.unwrap().unwrap().bytes, 12);
 }
 
 #[tokio::test]

@@ -1,16 +1,24 @@
 use std::{
     collections::{HashMap, HashSet},
     future::pending,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::{sync::Notify, task::yield_now, time::Instant};
+use tokio::{
+    sync::Notify,
+    task::yield_now,
+    time::{Instant, sleep},
+};
 use tower_idempotency::{
     Fingerprint, RecordName, Store, UnknownOutcome,
     store::{
         Acquired, Changed, Claim, Claimed, Completion, Effects, OwnerToken, Renewal, StoreError,
+        StoreErrorKind,
     },
 };
 
@@ -21,8 +29,11 @@ pub(crate) enum Fault {
     RacyClaim,
     RacyOnThreads,
     RacyTakeover,
+    LosersFail,
     ResendGetsNewFence,
     ResendAfterAbandonKeepsFence,
+    /// No fault: the contract leaves it open.
+    ResendRenews,
     MismatchTakesOver,
     RefuseTakesOver,
     TakeoverKeepsFence,
@@ -31,6 +42,7 @@ pub(crate) enum Fault {
     CompletedIsRunAgain,
     HeldTellsWrongFingerprint,
     HeldTellsTtl,
+    UnknownTellsWrongFingerprint,
     ClaimWaits,
     ClaimPanics,
     ClaimIsCached,
@@ -40,27 +52,36 @@ pub(crate) enum Fault {
     RenewFailsOnceLapsed,
     RenewForgetsDeadline,
     RenewForgetsExpiry,
+    RenewIsSlow,
+    RenewIsTooSlow,
     CompleteRefusesAbsent,
     CompleteRefusesLapsed,
     CompleteOverwritesSuccessor,
     CompleteOverwritesRecord,
     CompleteAfterAbandon,
     CompleteResendIsSuperseded,
+    CompleteResendOverwrites,
     CompleteIsTorn,
+    CompleteIsTornLater,
     ReleaseByAnyone,
     ReleaseForgetsFence,
+    ReleaseRaisesFence,
     ReleaseForgetsRecord,
     ReleaseFailsOnceLapsed,
     AbandonByAnyone,
     AbandonFrees,
     AbandonDoesNothing,
+    AbandonTwiceFrees,
     LeaseOnWrongClock,
     LeaseInSeconds,
     LeaseForgotten,
+    LeaseTooLong,
+    LongLeaseForgotten,
     RecordNeverExpires,
     ClaimNeverExpires,
     AbandonedExpiresAtOnce,
     TtlCountsFromClaim,
+    TtlTooLong,
     ShortTtlIsForever,
     RecordTruncated,
     RecordIsText,
@@ -72,6 +93,7 @@ pub(crate) enum Fault {
     WakesOnceOnly,
     RegistersAtFirstPoll,
     WakesItsOwnClientOnly,
+    GoneWaiterSilences,
 }
 
 /// A store that keeps its contract but for one fault.
@@ -81,6 +103,7 @@ pub(crate) struct Faulty {
     shared: Arc<Mutex<HashMap<RecordName, Slot>>>,
     woken_before: Arc<Mutex<HashSet<RecordName>>>,
     changed: Arc<Notify>,
+    is_silent: Arc<AtomicBool>,
     cache: Mutex<HashMap<RecordName, Instant>>,
     began: (Instant, std::time::Instant),
 }
@@ -92,6 +115,8 @@ struct Slot {
     fence: u64,
     attempt: u32,
     abandoned: bool,
+    /// Of a fault alone: free, but for its fence.
+    freed: bool,
     claimed: Instant,
     deadline: Instant,
     expires: Instant,
@@ -115,6 +140,7 @@ impl Faulty {
             shared: Arc::default(),
             woken_before: Arc::default(),
             changed: Arc::default(),
+            is_silent: Arc::default(),
             cache: Mutex::default(),
             began: (Instant::now(), std::time::Instant::now()),
         }
@@ -131,6 +157,7 @@ impl Faulty {
             } else {
                 Arc::clone(&self.changed)
             },
+            is_silent: Arc::clone(&self.is_silent),
             cache: Mutex::default(),
             ..*self
         }
@@ -178,9 +205,19 @@ impl Faulty {
         }
     }
 
+    fn ttl(&self, claim: &Claim) -> Duration {
+        match self.fault {
+            Fault::TtlTooLong => claim.ttl().mul_f64(1.6),
+            _ => claim.ttl(),
+        }
+    }
+
     fn claimed(&self, claim: &Claim, fingerprint: &Fingerprint, now: Instant) -> Slot {
         let lease = match self.fault {
             Fault::LeaseInSeconds => Duration::from_secs(claim.lease().as_secs() + 1),
+            Fault::LeaseTooLong => claim.lease().mul_f64(1.6),
+            Fault::LeaseForgotten => Duration::ZERO,
+            Fault::LongLeaseForgotten if claim.lease() == Claim::MAX_LEASE => Duration::ZERO,
             _ => claim.lease(),
         };
         Slot {
@@ -189,14 +226,10 @@ impl Faulty {
             fence: 1,
             attempt: 1,
             abandoned: false,
+            freed: false,
             claimed: now,
-            deadline: now
-                + if self.is(Fault::LeaseForgotten) {
-                    Duration::ZERO
-                } else {
-                    lease
-                },
-            expires: now + lease + claim.ttl(),
+            deadline: now + lease,
+            expires: now + lease + self.ttl(claim),
             record: None,
         }
     }
@@ -213,6 +246,12 @@ impl Faulty {
                 return acquired(slot.insert(claimed));
             };
             let is_mine = found.owner == *claim.owner();
+            if found.freed {
+                let fence = found.fence + 1;
+                *found = self.claimed(claim, fingerprint, now);
+                found.fence = fence;
+                return acquired(found);
+            }
             if let Some(record) = found.record.clone() {
                 if !self.is(Fault::CompletedIsRunAgain) {
                     return Claimed::Completed(record);
@@ -221,6 +260,9 @@ impl Faulty {
                 && (found.is_in_flight() || self.is(Fault::ResendAfterAbandonKeepsFence))
             {
                 found.fence += u64::from(self.is(Fault::ResendGetsNewFence));
+                if self.is(Fault::ResendRenews) {
+                    found.deadline = now + claim.lease();
+                }
                 return acquired(found);
             } else if found.is_live(now) {
                 return self.held(found, fingerprint, now);
@@ -228,8 +270,13 @@ impl Faulty {
             if unknown_outcome == UnknownOutcome::Refuse && !self.is(Fault::RefuseTakesOver)
                 || found.fingerprint != *fingerprint && !self.is(Fault::MismatchTakesOver)
             {
+                let is_wrong = self.is(Fault::UnknownTellsWrongFingerprint);
                 return Claimed::Unknown {
-                    fingerprint: found.fingerprint,
+                    fingerprint: if is_wrong {
+                        *fingerprint
+                    } else {
+                        found.fingerprint
+                    },
                     effect_committed: false,
                 };
             }
@@ -263,7 +310,7 @@ impl Faulty {
 
     fn kept(&self, claim: &Claim, record: Bytes, found: Option<&Slot>, now: Instant) -> Slot {
         let mut slot = self.claimed(claim, &Fingerprint::from_bytes([0; 49]), now);
-        slot.expires = now + claim.ttl();
+        slot.expires = now + self.ttl(claim);
         if let Some(found) = found.filter(|_| self.is(Fault::TtlCountsFromClaim)) {
             slot.expires = found.claimed + claim.ttl();
         }
@@ -285,6 +332,9 @@ impl Faulty {
                 Some(found) => {
                     let is_mine = found.owner == *claim.owner();
                     if found.record.is_some() && is_mine {
+                        if self.is(Fault::CompleteResendOverwrites) {
+                            found.record = Some(record);
+                        }
                         let is_refused = self.is(Fault::CompleteResendIsSuperseded);
                         return if is_refused {
                             Completion::Superseded
@@ -316,10 +366,22 @@ impl Faulty {
         if self.is(silent) || self.is(Fault::WakesOnceOnly) && !is_first {
             return;
         }
+        if self.is_silent.swap(false, Ordering::Relaxed) {
+            return;
+        }
         if self.is(Fault::WakesOneOnly) {
             return self.changed.notify_one();
         }
         self.changed.notify_waiters();
+    }
+}
+
+/// Keeps the next change from everybody, if it is dropped.
+struct Silencing(Arc<AtomicBool>);
+
+impl Drop for Silencing {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -360,6 +422,9 @@ impl Store for Faulty {
         let claimed = self.claim_now(claim, fingerprint, unknown_outcome);
         if matches!(claimed, Claimed::Held { .. }) {
             assert!(!self.is(Fault::ClaimPanics), "the fault");
+            if self.is(Fault::LosersFail) {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "too many"));
+            }
             self.cache
                 .lock()
                 .unwrap()
@@ -372,6 +437,12 @@ impl Store for Faulty {
     }
 
     async fn renew(&self, claim: &Claim) -> Result<Renewal, StoreError> {
+        sleep(Duration::from_millis(match self.fault {
+            Fault::RenewIsSlow => 250,
+            Fault::RenewIsTooSlow => 8_000,
+            _ => 0,
+        }))
+        .await;
         Ok(self.step(claim, |slot, now| {
             let Some(found) = slot else {
                 return Renewal::Lost;
@@ -404,10 +475,18 @@ impl Store for Faulty {
         record: Bytes,
         _effects: Effects,
     ) -> Result<Completion, StoreError> {
-        if self.is(Fault::CompleteIsTorn)
-            && self.complete_now(claim, Bytes::new()) == Completion::Kept
-        {
+        if self.is(Fault::CompleteIsTornLater) {
+            sleep(Duration::from_millis(2)).await;
+        }
+        let is_torn = matches!(
+            self.fault,
+            Fault::CompleteIsTorn | Fault::CompleteIsTornLater
+        );
+        if is_torn && self.complete_now(claim, Bytes::new()) == Completion::Kept {
             yield_now().await;
+            if self.is(Fault::CompleteIsTornLater) {
+                sleep(Duration::from_millis(5)).await;
+            }
             self.step(claim, |slot, _| {
                 if let Some(slot) = slot {
                     slot.record = Some(record.clone());
@@ -432,7 +511,10 @@ impl Store for Faulty {
             if !is_released {
                 return;
             }
-            if found.fence == 1 || self.is(Fault::ReleaseForgetsFence) {
+            if self.is(Fault::ReleaseRaisesFence) {
+                found.abandoned = true;
+                found.freed = found.fence == 1;
+            } else if found.fence == 1 || self.is(Fault::ReleaseForgetsFence) {
                 *slot = None;
             } else {
                 found.abandoned = true;
@@ -446,6 +528,10 @@ impl Store for Faulty {
         self.step(claim, |slot, now| {
             let Some(found) = slot else { return };
             let is_mine = found.owner == *claim.owner() || self.is(Fault::AbandonByAnyone);
+            if self.is(Fault::AbandonTwiceFrees) && is_mine && found.abandoned {
+                *slot = None;
+                return;
+            }
             if !is_mine || !found.is_in_flight() {
                 return;
             }
@@ -467,6 +553,14 @@ impl Store for Faulty {
         let notify = Arc::clone(&self.changed);
         if self.is(Fault::RegistersAtFirstPoll) {
             return Box::pin(async move { notify.notified().await });
+        }
+        if self.is(Fault::GoneWaiterSilences) {
+            let silencing = Silencing(Arc::clone(&self.is_silent));
+            let notified = notify.notified_owned();
+            return Box::pin(async move {
+                notified.await;
+                std::mem::forget(silencing);
+            });
         }
         Box::pin(notify.notified_owned())
     }

@@ -44,6 +44,14 @@ async fn a_replay_and_a_held_key_write_nothing() {
     assert!(taken < 10, "{taken} transactions wrote");
 }
 
+#[tokio::test]
+async fn a_store_shows_its_table_and_its_settings() {
+    let (_stores, store) = on(PostgresServer::shared()).await;
+    let shown = format!("{store:?}");
+    assert!(shown.starts_with("PostgresStore {"), "{shown}");
+    assert!(shown.contains("transactional: false"), "{shown}");
+}
+
 /// It finds no claim of its own to lock; then that comes in, and is abandoned while it goes on.
 #[tokio::test]
 async fn a_release_that_overtakes_its_claim_does_not_free_what_was_abandoned_meanwhile() {

@@ -114,6 +114,43 @@ async fn a_hundred_callers_share_one_connection_also_after_it_was_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_that_do_not_last_are_not_replaced_in_haste() {
+    let server = RedisServer::start();
+    let store = patient().connect(&server.url()).await.unwrap();
+    let before = server.info("total_connections_received");
+    let start = Instant::now();
+    let mut asked = 1;
+    while start.elapsed() < Duration::from_secs(1) {
+        server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+        asked += 1;
+        // It fails, or meets the next connection.
+        let _ = acquire(&store, &fresh()).await;
+    }
+    let made = server.info("total_connections_received") - before - asked;
+    let most = start.elapsed().as_millis() / 25 + 1;
+    assert!(u128::from(made) <= most, "{made}, not {most}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_is_asked_for_less_and_less_often() {
+    let mut server = RedisServer::start();
+    let store = patient().connect(&server.url()).await.unwrap();
+    server.kill();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", server.port)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let start = Instant::now();
+    let mut tries = 0_u32;
+    while start.elapsed() < Duration::from_secs(3) {
+        // Each is closed at once.
+        tries += u32::from(listener.accept().is_ok());
+        let _ = acquire(&store, &fresh()).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // After 25 ms at the soonest, then twice as long each time, and half a second at the latest.
+    assert!((4..=20).contains(&tries), "{tries} in three seconds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_leaves_no_connection_behind() {
     let server = RedisServer::start();
     let store = patient().connect(&server.url()).await.unwrap();

@@ -122,7 +122,7 @@ fn evalshas(server: &RedisServer) -> u64 {
     calls_of(server, "evalsha")
 }
 
-fn calls_of(server: &RedisServer, command: &str) -> u64 {
+pub(super) fn calls_of(server: &RedisServer, command: &str) -> u64 {
     let lines = server.lines(&["INFO", "commandstats"]);
     let start = format!("cmdstat_{command}:calls=");
     let calls = lines.iter().find_map(|line| line.strip_prefix(&start));
@@ -233,6 +233,7 @@ async fn what_is_not_ours(server: &RedisServer) {
         b"x".to_vec(),
         Vec::new(),
         held[..20].to_vec(),
+        b"\x01Cshort".to_vec(),
     ];
     for foreign in values {
         raw(server, redis::cmd("SET").arg(&key).arg(&foreign)).await;
@@ -241,7 +242,9 @@ async fn what_is_not_ours(server: &RedisServer) {
     }
     raw(server, redis::cmd("DEL").arg(&key)).await;
     raw(server, redis::cmd("LPUSH").arg(&key).arg("x")).await;
+    let before = evalshas(server);
     all_are_corrupt(&store, &claim).await;
+    assert_eq!(evalshas(server) - before, 6, "no error is asked for twice");
     assert_eq!(
         raw(server, redis::cmd("LLEN").arg(&key)).await,
         redis::Value::Int(1)

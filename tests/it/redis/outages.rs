@@ -164,6 +164,9 @@ async fn a_server_that_is_busy_with_somebodys_script_is_unavailable_and_then_as_
         let store = RedisStore::connect(&server.url()).await.unwrap();
         let held = fresh();
         assert_acquired(acquire(&store, &held).await, 1);
+        // The oldest is the store's.
+        let connection = || server.lines(&["CLIENT", "LIST"])[0].clone();
+        let id = connection().split(' ').next().unwrap().to_owned();
         server.command(&["CONFIG", "SET", "lua-time-limit", "50"]);
         let port = server.port;
         let busy = std::thread::spawn(move || {
@@ -181,9 +184,12 @@ async fn a_server_that_is_busy_with_somebodys_script_is_unavailable_and_then_as_
                 break;
             }
         }
+        // It is looked after every second, and any answer will do.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
         server.command(&["SCRIPT", "KILL"]);
         busy.join().unwrap().unwrap();
         until_ok(|| store.renew(&held)).await;
         assert_acquired(acquire(&store, &held).await, 1);
+        assert!(connection().starts_with(&format!("{id} ")), "the same");
     }
 }

@@ -85,6 +85,22 @@ async fn what_too_few_replicas_have_is_not_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_has_the_whole_deadline() {
+    let (master, replica) = pair().await;
+    let builder = patient().deadline(Duration::from_secs(4)).wait_replicas(1);
+    let store = builder.connect(&master.url()).await.unwrap();
+    let claim = fresh();
+    replica.pause();
+    let acquired = acquire(&store, &claim);
+    let resumed = async {
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        replica.resume();
+    };
+    let (acquired, ()) = tokio::join!(acquired, resumed);
+    assert_acquired(acquired, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_callers_wait_for_replicas_together() {
     let (master, _replica) = pair().await;
     let builder = patient().wait_replicas(1);

@@ -1,3 +1,7 @@
+use redis::{
+    Arg, Cmd, Pipeline, RedisError, RedisFuture, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
 use tower_idempotency::{
     RedisStore,
     store::{ConnectErrorKind, UnsafeSettings},
@@ -132,4 +136,92 @@ async fn a_server_that_is_not_there_is_unreachable_and_its_password_a_secret() {
 
     let error = RedisStore::connect("nonsense").await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_store_shows_its_server_and_not_its_password() {
+    let server = RedisServer::with(&["--requirepass", "hunter2", "--appendonly", "yes"]);
+    let address = format!("127.0.0.1:{}", server.port);
+    let builder = RedisStore::builder().prefix("shop:");
+    let url = format!("redis://:hunter2@{address}");
+    let store = builder.connect(&url).await.unwrap();
+    let shown = format!("{store:?}");
+    assert!(shown.starts_with("RedisStore {"), "{shown}");
+    assert!(
+        shown.contains(&address) && shown.contains("shop:"),
+        "{shown}"
+    );
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+/// A connection on which one command fails.
+#[derive(Clone)]
+struct Failing {
+    inner: MultiplexedConnection,
+    command: &'static str,
+    with: fn() -> RedisError,
+}
+
+impl ConnectionLike for Failing {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        let name = self.command.as_bytes();
+        let is_it = matches!(command.args_iter().next(), Some(Arg::Simple(arg)) if arg == name);
+        if is_it {
+            return Box::pin(std::future::ready(Err((self.with)())));
+        }
+        self.inner.req_packed_command(command)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.inner.req_packed_commands(commands, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.inner.get_db()
+    }
+}
+
+#[tokio::test]
+async fn settings_that_could_not_be_asked_for_are_not_taken_for_untold() {
+    let server = RedisServer::durable();
+    let client = redis::Client::open(server.url()).unwrap();
+    let inner = client.get_multiplexed_async_connection().await.unwrap();
+    let broken = || std::io::Error::from(std::io::ErrorKind::BrokenPipe).into();
+    let strange = || (redis::ErrorKind::UnexpectedReturnType, "strange").into();
+    for command in ["INFO", "CONFIG"] {
+        for with in [broken as fn() -> RedisError, strange] {
+            let failing = Failing {
+                inner: inner.clone(),
+                command,
+                with,
+            };
+            let error = RedisStore::builder()
+                .connect_with(failing)
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), ConnectErrorKind::Unreachable, "{command}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_config_is_told_of() {
+    let renamed = [
+        "--rename-command",
+        "CONFIG",
+        "hidden",
+        "--appendonly",
+        "yes",
+    ];
+    let server = RedisServer::with(&renamed);
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let [told] = store.warnings() else {
+        panic!("{:?}", store.warnings());
+    };
+    assert!(told.starts_with("CONFIG is forbidden"), "{told}");
 }

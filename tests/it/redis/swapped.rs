@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    error::Error as _,
+    sync::{Arc, Mutex},
+};
 
 use redis::{
     Cmd, Pipeline, RedisFuture, Value,
@@ -57,7 +60,10 @@ impl ConnectionLike for Swapping {
 
 fn corrupt<T: std::fmt::Debug>(results: [Result<T, StoreError>; 2]) {
     for result in results {
-        assert_failed(result, StoreErrorKind::Corrupt);
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        let why = error.source().unwrap().to_string();
+        assert_eq!(why, "the server's answer belongs to another call");
     }
 }
 

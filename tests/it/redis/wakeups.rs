@@ -1,10 +1,23 @@
-use std::time::{Duration, Instant};
+use std::{
+    future::poll_fn,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
-use tokio::{task::JoinSet, time::timeout};
-use tower_idempotency::{RedisStore, Store, store::Claim};
+use tokio::{
+    task::{JoinSet, yield_now},
+    time::timeout,
+};
+use tower_idempotency::{
+    RedisStore, Store,
+    store::{Changed, Claim},
+};
 
-use super::claims::{acquire, assert_acquired, complete, fresh};
+use super::{
+    claims::{acquire, assert_acquired, complete, fresh},
+    operations::calls_of,
+};
 use crate::support::{redis::RedisServer, redis_store::patient};
 
 /// Sooner than any look at a key whose changes are pushed.
@@ -117,6 +130,108 @@ async fn once_the_connection_is_back_all_keys_are_looked_at() {
         spreads.push(spread);
     }
     panic!("woken one by one: {spreads:?}");
+}
+
+/// Begins to wait, and so has the key listened to.
+async fn begin(waiter: &RedisStore, claim: &Claim) -> Changed {
+    let mut changed = waiter.changed(claim.name());
+    let is_pending = poll_fn(|cx| Poll::Ready(changed.as_mut().poll(cx).is_pending())).await;
+    assert!(is_pending);
+    // The watcher gives its order.
+    yield_now().await;
+    changed
+}
+
+#[tokio::test]
+async fn who_comes_and_goes_leaves_nothing_listened_to() {
+    let server = RedisServer::start();
+    let (claim, _owner, waiter) = held(&server).await;
+    let _stays = tokio::spawn(waiter.changed(claim.name()));
+    until_subscribed(&server).await;
+    for _ in 0..50 {
+        drop(begin(&waiter, &fresh()).await);
+    }
+    let start = Instant::now();
+    while subscribers(&server) > 1 {
+        assert!(start.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_goes_does_not_take_the_messages_of_who_comes() {
+    let server = RedisServer::start();
+    let mut took = Vec::new();
+    // On a machine that stands still meanwhile, it takes more than one.
+    while took.len() < 10 {
+        let (claim, owner, waiter) = held(&server).await;
+        let mut changed = begin(&waiter, &claim).await;
+        for _ in 0..20 {
+            drop(changed);
+            changed = begin(&waiter, &claim).await;
+        }
+        let other = fresh();
+        let _last = begin(&waiter, &other).await;
+        while subscribers(&server) < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        complete(&owner, &claim, b"r").await.unwrap();
+        let start = Instant::now();
+        changed.await;
+        // It is looked at after half a second at the soonest.
+        if start.elapsed() < Duration::from_millis(300) {
+            return;
+        }
+        took.push(start.elapsed());
+    }
+    panic!("not pushed: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_more_connections_is_asked_less_and_less_often() {
+    let server = RedisServer::start();
+    let (claim, owner, waiter) = held(&server).await;
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut rejected = async || {
+        let mut stats = redis::cmd("INFO");
+        stats.arg("stats");
+        let stats: redis::InfoDict = stats.query_async(&mut connection).await.unwrap();
+        stats.get::<u64>("rejected_connections").unwrap()
+    };
+    server.command(&["CONFIG", "SET", "maxclients", "1"]);
+    let before = rejected().await;
+    let changed = tokio::spawn(waiter.changed(claim.name()));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let tries = rejected().await - before;
+    // After 50 to 100 ms, and then twice as long each time.
+    assert!((2..=7).contains(&tries), "{tries} in three seconds");
+    complete(&owner, &claim, b"r").await.unwrap();
+    timeout(Duration::from_secs(5), changed)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_connection_of_the_users_keys_are_looked_at_less_and_less_often() {
+    let server = RedisServer::start();
+    let client = redis::Client::open(server.url()).unwrap();
+    let connection = client.get_multiplexed_async_connection().await.unwrap();
+    let store = patient().connect_with(connection).await.unwrap();
+    let claim = fresh();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    let changed = tokio::spawn(store.changed(claim.name()));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // After 25 ms, then twice as long each time, and half a second at the latest: or half of that.
+    let looks = calls_of(&server, "getrange");
+    assert!((6..=20).contains(&looks), "{looks} in three seconds");
+    complete(&store, &claim, b"r").await.unwrap();
+    // Who waits in the same process is woken without any look.
+    server.pause();
+    let woken = timeout(Duration::from_secs(5), changed).await;
+    server.resume();
+    woken.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,6 +121,27 @@ async fn a_database_of_ones_own_keeps_all_that_is_in_it() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_locked_for_a_moment_is_waited_for() {
+    let database = Database::new();
+    let own = database.connection();
+    own.execute_batch("CREATE TABLE items (name TEXT); BEGIN EXCLUSIVE")
+        .unwrap();
+    let opening = tokio::spawn(SqliteStore::open(database.path()));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!opening.is_finished());
+    own.execute_batch("COMMIT").unwrap();
+    opening.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_store_shows_its_file() {
+    let database = Database::new();
+    let shown = format!("{:?}", database.store().await);
+    assert!(shown.starts_with("SqliteStore {"), "{shown}");
+    assert!(shown.contains(&format!("{:?}", database.path())), "{shown}");
+}
+
 #[tokio::test]
 async fn a_store_of_a_newer_version_is_left_alone() {
     let database = Database::new();
@@ -153,10 +174,12 @@ async fn a_damaged_file_is_said_to_be_one() {
         "this is no database, however long it may be ".repeat(100),
     )
     .unwrap();
-    assert_not_opened(
-        SqliteStore::open(database.path()).await,
-        OpenErrorKind::Damaged,
-    );
+    let start = Instant::now();
+    let opened = SqliteStore::open(database.path()).await;
+    let error = opened.as_ref().unwrap_err();
+    assert!(std::error::Error::source(error).is_some(), "{error}");
+    assert_not_opened(opened, OpenErrorKind::Damaged);
+    assert!(start.elapsed() < Duration::from_secs(5));
     let database = Database::new();
     let claim = fresh();
     let store = database.store().await;
@@ -190,7 +213,7 @@ async fn a_file_that_cannot_be_written_to_is_refused_at_once() {
     assert_not_opened(SqliteStore::open(&read_only).await, OpenErrorKind::ReadOnly);
     let nowhere = database.directory().join("nowhere/store.db");
     assert_not_opened(SqliteStore::open(nowhere).await, OpenErrorKind::Unreachable);
-    for path in ["", ":memory:"] {
+    for path in ["", ":memory:", "file::memory:"] {
         assert_not_opened(SqliteStore::open(path).await, OpenErrorKind::Unsupported);
     }
     assert_not_opened(

@@ -4,7 +4,8 @@ use futures_util::FutureExt;
 use rusqlite::params;
 use tokio::task::JoinSet;
 use tower_idempotency::{
-    Effects, Guard, SqliteStore, Store, UnknownOutcome,
+    Admin, Effects, Guard, SqliteStore, Store, UnknownOutcome,
+    admin::{Force, Forgotten, List},
     store::{Acquired, Claim, Claimed, Completion, Renewal, StoreErrorKind, Synchronous},
 };
 
@@ -224,7 +225,10 @@ async fn a_full_store_begins_no_transaction() {
     let database = Database::new();
     let store = SqliteStore::builder().max_bytes(1).transactional();
     let store = store.open(database.path()).await.unwrap();
-    assert_failed(acquire(&store, &fresh()).await, StoreErrorKind::Full);
+    let error = acquire(&store, &fresh()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Full);
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(why, "the SQLite file has grown to its bound");
 }
 
 #[tokio::test]
@@ -373,5 +377,43 @@ async fn a_row_that_nobody_can_have_written_is_corrupt_and_runs_nothing() {
         database.connection().execute(&sql, []).unwrap();
         let other = rival(&claim);
         assert_failed(acquire(&store, &other).await, StoreErrorKind::Corrupt);
+        let name = claim.name();
+        let page = store.list(&List::new()).await.unwrap();
+        // A listing does not ask for owners.
+        let listed = usize::from(damage == "owner = x'00'");
+        let seen = (page.entries.len(), page.unreadable);
+        assert_eq!(seen, (listed, 1 - listed), "{damage}");
+        if damage == "fingerprint = x'00'" {
+            // Nobody asks for it when a claim is forgotten.
+            continue;
+        }
+        let forgotten = store.forget(name, Force::No).await;
+        assert_failed(forgotten, StoreErrorKind::Corrupt);
+        let forgotten = store.forget(name, Force::Yes).await.unwrap();
+        assert_eq!(forgotten, Forgotten::Forgotten);
+        assert_acquired(acquire(&store, &other).await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_that_undoes_a_transaction_takes_none_of_the_others_with_it() {
+    let database = Database::new();
+    let store = database.store().await;
+    let bad = fresh();
+    let trigger = format!(
+        "CREATE TRIGGER wrong BEFORE INSERT ON tower_idempotency WHEN new.name = x'{}'
+         BEGIN SELECT RAISE(ROLLBACK, 'wrong'); END",
+        format_args!("{:x}", bad.name())
+    );
+    database.connection().execute_batch(&trigger).unwrap();
+    for _ in 0..5 {
+        let claims: Vec<_> = (0..40).map(|_| fresh()).collect();
+        let others = claims.iter().map(|claim| acquire(&store, claim));
+        let all = others.chain([acquire(&store, &bad)]);
+        let mut all = futures_util::future::join_all(all).await;
+        assert_failed(all.pop().unwrap(), StoreErrorKind::Unavailable);
+        for claimed in all {
+            assert_acquired(claimed, 1);
+        }
     }
 }

@@ -397,6 +397,49 @@ async fn a_claim_of_the_other_mode_is_respected() {
 }
 
 #[tokio::test]
+async fn an_error_of_the_handlers_function_is_told_with_its_cause() {
+    let database = Database::new();
+    let store = database.store().await.transactional();
+    let transaction = begin(&store, &fresh()).await;
+    let fails = |_: &rusqlite::Connection| -> rusqlite::Result<()> {
+        let cause = std::io::Error::other("the cause");
+        Err(rusqlite::Error::ToSqlConversionFailure(cause.into()))
+    };
+    let error = transaction.run(fails).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "the cause");
+}
+
+#[tokio::test]
+async fn a_handler_may_ask_whether_there_is_a_transaction() {
+    use axum::{Router, routing::post};
+    use tower::ServiceExt;
+    use tower_idempotency::IdempotencyLayer;
+
+    async fn is_there(transaction: Option<SqliteTransaction>) -> &'static str {
+        let shown = transaction.map(|transaction| format!("{transaction:?}"));
+        match shown.as_deref() {
+            Some("SqliteTransaction { .. }") => "a transaction",
+            Some(_) => "something else",
+            None => "none",
+        }
+    }
+    let database = Database::new();
+    let layer = IdempotencyLayer::new(database.store().await.transactional());
+    let app = Router::new().route("/", post(is_there)).layer(layer);
+    for (key, expected) in [(Some("k"), "a transaction"), (None, "none")] {
+        let mut request = http::Request::post("/");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let answer = app.clone().oneshot(request).await.unwrap();
+        let body = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
+        assert_eq!(body, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_is_not_transactional_hands_out_no_transaction() {
     let database = Database::new();
     let store = database.store().await;

@@ -1,16 +1,38 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    task::yield_now,
+    time::{Instant, sleep},
+};
 use tower_idempotency::{
     Fingerprint, RecordName, Store, UnknownOutcome,
     store::{
         Acquired, Changed, Claim, Claimed, Completion, Effects, OwnerToken, Renewal, StoreError,
     },
 };
+
+/// What is wrong with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Fault {
+    #[default]
+    Nothing,
+    /// What is dropped stays open for ten seconds.
+    RollsBackLate,
+    /// A commit that is dropped half-way leaves half of a record.
+    CommitIsTorn,
+    /// A release takes the records of other names with it.
+    ReleaseForgetsAll,
+    AbandonForgetsAll,
+}
 
 /// A store whose claims are transactions, as far as memory has such: a claim is there for as long
 /// as what was handed out with it.
@@ -24,8 +46,9 @@ struct Shared {
     open: Mutex<HashMap<RecordName, OwnerToken>>,
     records: Mutex<HashMap<RecordName, (OwnerToken, Bytes, Instant)>>,
     changed: Arc<Notify>,
-    /// A fault: dropped transactions stay open.
-    leaks: bool,
+    /// How many were open at once, at most.
+    most: AtomicUsize,
+    fault: Fault,
 }
 
 /// Rolls back when the last copy is dropped.
@@ -38,9 +61,15 @@ struct Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if !self.shared.leaks {
+        if self.shared.fault != Fault::RollsBackLate {
             self.shared.end(&self.name, &self.owner);
+            return;
         }
+        let (shared, name, owner) = (Arc::clone(&self.shared), self.name, self.owner);
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(10)).await;
+            shared.end(&name, &owner);
+        });
     }
 }
 
@@ -63,14 +92,41 @@ impl Shared {
 }
 
 impl Transactional {
-    pub(crate) fn leaking() -> Self {
+    pub(crate) fn with(fault: Fault) -> Self {
         let shared = Shared {
-            leaks: true,
+            fault,
             ..Shared::default()
         };
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.shared.most.load(Ordering::Relaxed)
+    }
+
+    fn transaction(&self, claim: &Claim) -> Transaction {
+        Transaction {
+            shared: Arc::clone(&self.shared),
+            name: *claim.name(),
+            owner: *claim.owner(),
+        }
+    }
+
+    /// Ends a claim without a record.
+    fn roll_back(&self, claim: &Claim, forgets_all: Fault) {
+        self.shared.end(claim.name(), claim.owner());
+        if self.shared.fault == forgets_all {
+            let mut records = self.shared.records.lock().unwrap();
+            records.retain(|_, (owner, ..)| owner != claim.owner());
+        }
+    }
+
+    fn insert(&self, claim: &Claim, record: Bytes) {
+        let row = (*claim.owner(), record, Instant::now() + claim.ttl());
+        let mut records = self.shared.records.lock().unwrap();
+        records.insert(*claim.name(), row);
     }
 }
 
@@ -82,6 +138,7 @@ impl Store for Transactional {
         _: &Fingerprint,
         _: UnknownOutcome,
     ) -> Result<Claimed, StoreError> {
+        yield_now().await;
         let mut open = self.shared.open.lock().unwrap();
         if let Some((_, record)) = self.shared.record(claim.name()) {
             return Ok(Claimed::Completed(record));
@@ -97,11 +154,10 @@ impl Store for Transactional {
             }
             None => {
                 open.insert(*claim.name(), *claim.owner());
-                acquired.extensions.insert(Arc::new(Transaction {
-                    shared: Arc::clone(&self.shared),
-                    name: *claim.name(),
-                    owner: *claim.owner(),
-                }));
+                self.shared.most.fetch_max(open.len(), Ordering::Relaxed);
+                acquired
+                    .extensions
+                    .insert(Arc::new(self.transaction(claim)));
             }
         }
         Ok(Claimed::Acquired(acquired))
@@ -133,23 +189,24 @@ impl Store for Transactional {
         if !is_open {
             return Ok(Completion::Undone);
         }
-        let row = (*claim.owner(), record, Instant::now() + claim.ttl());
-        self.shared
-            .records
-            .lock()
-            .unwrap()
-            .insert(*claim.name(), row);
-        self.shared.end(claim.name(), claim.owner());
+        // Dropped half-way, it is rolled back.
+        let committing = self.transaction(claim);
+        if self.shared.fault == Fault::CommitIsTorn {
+            self.insert(claim, Bytes::new());
+        }
+        yield_now().await;
+        self.insert(claim, record);
+        drop(committing);
         Ok(Completion::Kept)
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.shared.end(claim.name(), claim.owner());
+        self.roll_back(claim, Fault::ReleaseForgetsAll);
         Ok(())
     }
 
     async fn abandon(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.shared.end(claim.name(), claim.owner());
+        self.roll_back(claim, Fault::AbandonForgetsAll);
         Ok(())
     }
 

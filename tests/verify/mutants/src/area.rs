@@ -39,7 +39,12 @@ pub(crate) static AREAS: [Area; 9] = [
     Area::new(
         "testing",
         "src/testing",
-        &["broken_stores::", "store_conformance::"],
+        &[
+            "broken_stores::",
+            "store_conformance::",
+            "admin::broken::",
+            "admin::conformance::the_memory",
+        ],
     ),
     Area::new(
         "encryption",
