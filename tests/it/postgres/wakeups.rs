@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tower_idempotency::Store;
@@ -42,5 +42,57 @@ async fn the_end_of_a_claim_is_pushed_to_who_waits_in_another_process() {
             }
             assert!(pushed, "{driver:?}, transactional: {transactional}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_costs_a_moment_and_no_answer() {
+    let server = PostgresServer::start();
+    for driver in Driver::ALL {
+        let stores = Stores::new(&server, driver);
+        stores.migrate().await;
+        let (owner, waiter) = (stores.open().await, stores.open().await);
+        for _ in 0..5 {
+            let claim = fresh();
+            assert_acquired(acquire(&owner, &claim).await, 1);
+            let changed = tokio::spawn(waiter.changed(claim.name()));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            assert!(!changed.is_finished());
+            let listening = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                             WHERE query LIKE '%pg_advisory_lock_shared%' AND pid <> pg_backend_pid()";
+            // There may be one more, which who waited before has left.
+            assert!(server.number(listening).await > 0, "{driver:?}");
+            complete(&owner, &claim, b"r").await.unwrap();
+            timeout(Duration::from_secs(20), changed)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connection_that_listens_is_kept_for_the_next_and_given_up_after_some_seconds() {
+    let server = PostgresServer::start();
+    let stores = Stores::new(&server, Driver::Deadpool);
+    stores.migrate().await;
+    let store = stores.open().await;
+    let listening = "SELECT count(*) FROM pg_stat_activity \
+                     WHERE query LIKE '%advisory%shared%' AND pid <> pg_backend_pid()";
+    for _ in 0..2 {
+        let claim = fresh();
+        assert_acquired(acquire(&store, &claim).await, 1);
+        let changed = tokio::spawn(store.changed(claim.name()));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        complete(&store, &claim, b"r").await.unwrap();
+        changed.await.unwrap();
+        // It looks around once a second.
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert_eq!(server.number(listening).await, 1, "it is kept");
+    }
+    let start = Instant::now();
+    while server.number(listening).await > 0 {
+        assert!(start.elapsed() < Duration::from_secs(30), "it is kept on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

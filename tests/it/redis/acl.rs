@@ -189,6 +189,14 @@ async fn the_documented_user_may_do_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_that_may_not_ping_can_claim() {
+    let server = RedisServer::durable();
+    let url = user(&server, &documented_rules().replace(" +ping", ""));
+    let store = patient().connect(&url).await.unwrap();
+    assert_acquired(acquire(&store, &fresh()).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_without_channels_is_woken_by_looking() {
     let server = RedisServer::durable();
     let rules = documented_rules().replace("&idem:*", "");

@@ -103,3 +103,16 @@ async fn one_node_of_a_cluster_that_evicts_is_refused() {
         .unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::Unsafe);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_all_nodes_of_a_cluster_lack_is_said_once() {
+    let nodes = three().await;
+    for node in &nodes {
+        node.command(&["CONFIG", "SET", "appendonly", "no"]);
+    }
+    let store = on(&nodes).await;
+    let [told] = store.warnings() else {
+        panic!("{:?}", store.warnings());
+    };
+    assert!(told.starts_with("appendonly is no"), "{told}");
+}

@@ -89,6 +89,38 @@ async fn an_idle_connection_that_passes_nothing_any_more_is_replaced_before_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_for_messages_is_kept_until_it_passes_nothing_any_more() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port).await;
+    let store = behind(&proxy).await;
+    let claim = fresh();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    let changed = tokio::spawn(store.changed(claim.name()));
+    let newest = async |than: &str| {
+        let start = Instant::now();
+        loop {
+            let clients = server.lines(&["CLIENT", "LIST", "TYPE", "pubsub"]);
+            let id = clients
+                .last()
+                .map(|line| line.split(' ').next().unwrap().to_owned());
+            if let Some(id) = id.filter(|id| id != than) {
+                return id;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let first = newest("").await;
+    // It is looked after every five seconds.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(newest("").await, first);
+    proxy.swallow();
+    newest(&first).await;
+    until_ok(|| complete(&store, &claim, b"r")).await;
+    changed.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_passes_nothing_is_unavailable_until_it_does_again() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port).await;

@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use tower_idempotency::{RedisStore, Store, store::Renewal};
@@ -103,6 +106,46 @@ pub(super) async fn until(come_about: impl Fn() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(60));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// As where the one of before is cut off from the Sentinels, and does not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_the_sentinels_left_is_left_while_it_is_up_and_a_master() {
+    let (old, new) = (RedisServer::durable(), RedisServer::durable());
+    let sentinel = RedisServer::sentinel(old.port);
+    let client = SentinelClient::build(
+        vec![sentinel.url()],
+        "main",
+        None,
+        SentinelServerType::Master,
+    );
+    let store = patient().connect_sentinel(client.unwrap()).await.unwrap();
+    assert_acquired(acquire(&store, &fresh()).await, 1);
+    assert_eq!(old.lines(&["DBSIZE"]), [":1"]);
+    sentinel.command(&["SENTINEL", "REMOVE", "main"]);
+    let port = new.port.to_string();
+    sentinel.command(&["SENTINEL", "MONITOR", "main", "127.0.0.1", &port, "1"]);
+    let start = Instant::now();
+    while new.lines(&["DBSIZE"]) == [":0"] {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        // While it moves, there is none.
+        let _ = acquire(&store, &fresh()).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // There it stays, on one connection.
+    let connection = || {
+        let clients = new.lines(&["CLIENT", "LIST"]);
+        let ours = clients.iter().find(|line| line.contains("cmd=evalsha"));
+        ours.map(|line| line.split(' ').next().unwrap().to_owned())
+    };
+    let mut ids = HashSet::new();
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        let _ = acquire(&store, &fresh()).await;
+        ids.extend(connection());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ids.len(), 1, "{ids:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
