@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower_idempotency::{
-    PostgresStore, Store,
-    store::{Claim, Claimed, Completion, StoreErrorKind},
+    Admin, PostgresStore, Store,
+    admin::List,
+    store::{Claim, Claimed, Completion, PostgresConnectErrorKind, StoreErrorKind},
 };
 
 use crate::support::{
@@ -50,6 +51,56 @@ async fn a_store_shows_its_table_and_its_settings() {
     let shown = format!("{store:?}");
     assert!(shown.starts_with("PostgresStore {"), "{shown}");
     assert!(shown.contains("transactional: false"), "{shown}");
+}
+
+#[tokio::test]
+async fn rows_that_this_version_cannot_read_are_counted_and_those_that_expired_are_not() {
+    let server = PostgresServer::shared();
+    let (stores, store) = on(server).await;
+    let [held, strange, short] = [(); 3].map(|()| fresh());
+    for claim in [&held, &strange, &short] {
+        assert_acquired(acquire(&store, claim).await, 1);
+    }
+    let expired = fresh();
+    let moment = Duration::from_millis(1);
+    let expired = Claim::new(*expired.name(), *expired.owner(), expired.lease(), moment);
+    complete(&store, &expired, b"r").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for (claim, damage) in [(&strange, "state = 'Z'"), (&short, "fingerprint = ''")] {
+        let (table, name) = (&stores.table, claim.name());
+        let update = format!("UPDATE {table} SET {damage} WHERE name = '\\x{name:x}'");
+        server.run(&update).await;
+    }
+    let page = store.list(&List::new()).await.unwrap();
+    assert_eq!((page.entries.len(), page.unreadable), (1, 2));
+    assert_eq!(page.entries[0].name, *held.name());
+}
+
+#[tokio::test]
+async fn why_no_store_was_made_of_a_url_is_told_with_its_cause() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = port.local_addr().unwrap().port();
+    let nowhere = format!("postgres://127.0.0.1:{port}/none");
+    for (url, kind, start) in [
+        (
+            "nonsense",
+            PostgresConnectErrorKind::Invalid,
+            "invalid settings: ",
+        ),
+        (
+            nowhere.as_str(),
+            PostgresConnectErrorKind::Unreachable,
+            "the server cannot be reached: ",
+        ),
+    ] {
+        let error = PostgresStore::builder().connect(url).await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        let told = error.to_string();
+        assert!(
+            told.starts_with(start) && told.len() > start.len(),
+            "{told}"
+        );
+    }
 }
 
 /// It finds no claim of its own to lock; then that comes in, and is abandoned while it goes on.

@@ -100,9 +100,8 @@ async fn an_idle_connection_for_messages_is_kept_until_it_passes_nothing_any_mor
         let start = Instant::now();
         loop {
             let clients = server.lines(&["CLIENT", "LIST", "TYPE", "pubsub"]);
-            let id = clients
-                .last()
-                .map(|line| line.split(' ').next().unwrap().to_owned());
+            let newest = clients.iter().rfind(|line| line.starts_with("id="));
+            let id = newest.map(|line| line.split(' ').next().unwrap().to_owned());
             if let Some(id) = id.filter(|id| id != than) {
                 return id;
             }
