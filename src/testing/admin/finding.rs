@@ -71,9 +71,7 @@ async fn a_claim_is_found(desk: Desk, state: State, fence: u32) -> Checked {
     expect_same(&rule, &Some(u64::from(fence)), &entry.fence)?;
     expect_same(&rule, &Some(fence), &entry.attempt)?;
     let fingerprint = held.owner.fingerprint;
-    if fence == 1 {
-        expect_same(&rule, &Some(fingerprint), &entry.fingerprint)?;
-    }
+    expect_same(&rule, &Some(fingerprint), &entry.fingerprint)?;
     expect_same(&rule, &0, &entry.bytes)?;
     let left = entry.lease_left;
     let is_told = match state {

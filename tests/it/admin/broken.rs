@@ -56,6 +56,7 @@ enum Fault {
     ListEndsEarly,
     ListShowsExpired,
     ListIgnoresState,
+    ListByStateOmitsLapsed,
     ListTellsWrongState,
     ListCutsNames,
     ListCutsNamesShort,
@@ -295,6 +296,14 @@ impl Admin for Faulty {
         }
         let entries = page.entries.drain(..).map(|entry| self.spoil_listed(entry));
         page.entries = entries.collect();
+        let wants = |state| {
+            let name = RecordName::from_bytes([0; RecordName::LEN]);
+            let page = list.page([Entry::new(name, state, LONG)], 0, None);
+            !page.entries.is_empty()
+        };
+        if self.is(Fault::ListByStateOmitsLapsed) && !wants(State::Completed) {
+            page.entries.retain(|entry| entry.state != State::Lapsed);
+        }
         if self.is(Fault::ListEndsEarly) {
             page.next = None;
         }
@@ -390,6 +399,8 @@ broken! {
     a_list_of_one_page: ListEndsEarly breaks "a listing tells of every key",
     a_list_with_what_has_expired: ListShowsExpired breaks "a listing tells of every key",
     a_list_that_ignores_the_state: ListIgnoresState breaks "a listing tells of every key",
+    a_list_by_state_without_the_lapsed: ListByStateOmitsLapsed
+        breaks "a listing tells of every key",
     a_list_that_tells_wrong_states: ListTellsWrongState breaks "a listing tells of every key",
     a_list_without_whole_names: ListCutsNames breaks "a listing tells of every key",
     a_list_whose_names_find_nothing: ListCutsNamesShort breaks "every record is listed",

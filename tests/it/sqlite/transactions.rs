@@ -4,7 +4,9 @@ use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tower_idempotency::{
     Effects, SqliteStore, Store, UnknownOutcome,
-    store::{Claim, Claimed, Completion, SqliteTransaction, StoreErrorKind, TransactionError},
+    store::{
+        Claim, Claimed, Completion, Renewal, SqliteTransaction, StoreErrorKind, TransactionError,
+    },
 };
 
 use super::{
@@ -336,18 +338,22 @@ async fn a_transaction_whose_lease_has_passed_goes_when_another_process_needs_th
 async fn renewal_keeps_a_transaction_whatever_waits() {
     let database = Database::new();
     furnish(&database);
-    let store = SqliteStore::builder().deadline(Duration::from_secs(5));
+    let store = SqliteStore::builder().deadline(Duration::from_secs(6));
     let store = store.open(database.path()).await.unwrap().transactional();
-    let claim = Claim::new(
-        *fresh().name(),
-        *fresh().owner(),
-        Duration::from_secs(60),
-        Duration::from_secs(60),
-    );
+    let claim = leased(&fresh(), Duration::from_secs(4));
     let transaction = begin(&store, &claim).await;
-    let renewed = store.renew(&claim).await.unwrap();
-    assert_eq!(renewed, tower_idempotency::store::Renewal::Renewed);
-    assert_failed(acquire(&store, &fresh()).await, StoreErrorKind::Unavailable);
+    let other = fresh();
+    let mut waiting = std::pin::pin!(acquire(&store, &other));
+    // For longer than the lease.
+    let waited = loop {
+        tokio::select! {
+            waited = &mut waiting => break waited,
+            () = tokio::time::sleep(Duration::from_millis(500)) => {
+                assert_eq!(store.renew(&claim).await.unwrap(), Renewal::Renewed);
+            }
+        }
+    };
+    assert_failed(waited, StoreErrorKind::Unavailable);
     write(&transaction).await.unwrap();
     assert_eq!(
         complete(&store, &claim, b"r").await.unwrap(),
