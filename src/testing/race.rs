@@ -95,16 +95,17 @@ pub(super) async fn one_of_many_threads_acquires(subject: Subject) -> Checked {
         1
     };
     let subjects: Arc<[Subject]> = (0..rounds).map(|_| subject.another()).collect();
-    let arrived = Arc::new(AtomicUsize::new(0));
+    let arrived: Arc<[AtomicUsize]> = subjects.iter().map(|_| AtomicUsize::new(0)).collect();
     let mut threads = JoinSet::new();
     for number in 0..THREADS {
         let (subjects, arrived, runtime) = (subjects.clone(), arrived.clone(), Handle::current());
         let claims = move || {
             let mut answers: Vec<Answer> = Vec::new();
-            for (round, subject) in subjects.iter().enumerate() {
-                meet(&arrived, (round + 1) * THREADS);
-                // All have answered: what was acquired need not be held any longer.
-                answers.iter_mut().for_each(Answer::let_go);
+            for (subject, arrived) in subjects.iter().zip(&*arrived) {
+                if meet(arrived) {
+                    // All have been answered in the round before, and need not be kept out of it.
+                    answers.iter_mut().for_each(Answer::let_go);
+                }
                 let owner = Owner::random();
                 let claim = async { timeout(LIMIT, subject.claim(number, &owner)).await };
                 match runtime.block_on(claim) {
@@ -131,13 +132,18 @@ pub(super) async fn one_of_many_threads_acquires(subject: Subject) -> Checked {
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Waits until so many threads have come, but not for one that will never come.
-fn meet(arrived: &AtomicUsize, all: usize) {
+/// Waits until all threads have come, but not for one that will never come. Returns whether all
+/// have.
+fn meet(arrived: &AtomicUsize) -> bool {
     let start = Instant::now();
-    arrived.fetch_add(1, Ordering::Relaxed);
-    while arrived.load(Ordering::Relaxed) < all && start.elapsed() < Duration::from_secs(1) {
+    arrived.fetch_add(1, Ordering::Release);
+    while arrived.load(Ordering::Acquire) < THREADS {
+        if start.elapsed() > Duration::from_secs(1) {
+            return false;
+        }
         thread::yield_now();
     }
+    true
 }
 
 /// A former owner that completes while another takes over: one of the two wins.
