@@ -181,6 +181,38 @@ fn a_claim_that_dies_with_its_process_leaves_its_fence_to_the_next() {
 }
 
 #[test]
+fn a_transaction_that_an_outage_ends_leaves_its_key_to_the_next() {
+    // The first stands still, and the store goes away while it does.
+    let mut evidence = evidence(&[run(0, 1, 10_000, 12_010), run(1, 1, 10_400, 10_420)]);
+    evidence.claims_die = true;
+    evidence.processes[0].stops.push(10_010..12_000);
+    assert!(matches!(found(&evidence), Violation::LeaseAlive(..)));
+    evidence.outages.push(10_200..11_300);
+    nothing_found(&evidence);
+    assert_eq!(evidence.judge().repeated, 1);
+    evidence.runs[1].start = 10_100;
+    assert!(matches!(found(&evidence), Violation::LeaseAlive(..)));
+}
+
+#[test]
+fn a_run_that_begins_after_its_transaction_is_counted_apart() {
+    // The second stood still between its claim and its start.
+    let mut evidence = evidence(&[run(0, 1, 10_000, 12_100), run(1, 1, 12_010, 12_020)]);
+    evidence.claims_die = true;
+    evidence.processes[1].stops.push(9000..12_000);
+    assert!(matches!(found(&evidence), Violation::SharedFence(..)));
+    evidence.runs[0].end = Some(10_020);
+    assert!(matches!(found(&evidence), Violation::RanAgain(..)));
+    evidence.outages.push(8000..8990);
+    assert!(matches!(found(&evidence), Violation::RanAgain(..)));
+    evidence.outages[0] = 9500..9900;
+    nothing_found(&evidence);
+    assert_eq!(evidence.judge().late, 1);
+    evidence.runs[0].end = Some(12_100);
+    nothing_found(&evidence);
+}
+
+#[test]
 fn what_the_store_lost_is_counted_apart() {
     let mut evidence = evidence(&[run(2, 1, 10_000, 10_020), run(2, 1, 11_000, 11_010)]);
     evidence.keys = vec![saw(0, &[shown("a", 1)])];

@@ -15,6 +15,7 @@ mod operations;
 mod power_cuts;
 #[cfg(feature = "axum")]
 mod shop;
+mod statements;
 #[cfg(target_os = "linux")]
 mod syncs;
 #[cfg(feature = "axum")]

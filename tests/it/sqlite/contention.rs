@@ -55,6 +55,39 @@ async fn a_replay_and_a_held_claim_are_answered_while_another_process_writes() {
 }
 
 #[tokio::test]
+async fn a_row_that_cannot_be_read_is_said_to_be_one_while_another_process_writes() {
+    let database = Database::new();
+    let store = SqliteStore::builder().deadline(Duration::from_secs(20));
+    let store = store.open(database.path()).await.unwrap();
+    let claim = fresh();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    let other = database.connection();
+    other
+        .execute_batch("UPDATE tower_idempotency SET state = 7; BEGIN IMMEDIATE")
+        .unwrap();
+    let start = Instant::now();
+    let refused = acquire(&store, &rival(&claim)).await;
+    assert_failed(refused, StoreErrorKind::Corrupt);
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_claim_that_waited_too_long_is_not_made_later() {
+    let database = Database::new();
+    let store = SqliteStore::builder().deadline(Duration::from_secs(1));
+    let store = store.open(database.path()).await.unwrap();
+    let other = database.connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_failed(acquire(&store, &fresh()).await, StoreErrorKind::Unavailable);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    other.execute_batch("COMMIT").unwrap();
+    until_ok(|| async { acquire(&store, &fresh()).await }).await;
+    let sql = "SELECT count(*) FROM tower_idempotency";
+    let rows: i64 = other.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 1);
+}
+
+#[tokio::test]
 async fn claims_that_come_together_are_committed_together() {
     let database = Database::new();
     let store = SqliteStore::builder().deadline(Duration::from_secs(20));
@@ -297,4 +330,22 @@ async fn while_another_process_recovers_the_log_no_thread_of_the_runtime_waits()
     recovers.wait().unwrap();
     until_ok(|| async { acquire(&store, &rival(&claim)).await }).await;
     assert_record(acquire(&store, &rival(&claim)).await, b"record");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_replay_is_answered_once_another_process_has_recovered_the_log() {
+    let database = Database::new();
+    let store = SqliteStore::builder().deadline(Duration::from_secs(30));
+    let store = store.open(database.path()).await.unwrap();
+    let claim = fresh();
+    assert_acquired(acquire(&store, &claim).await, 1);
+    complete(&store, &claim, b"record").await.unwrap();
+    let mut recovers = recover_for_long(&database);
+    let waiting = tokio::spawn(async move { acquire(&store, &rival(&claim)).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!waiting.is_finished());
+    recovers.kill().unwrap();
+    recovers.wait().unwrap();
+    assert_record(waiting.await.unwrap(), b"record");
 }

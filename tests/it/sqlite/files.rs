@@ -223,6 +223,17 @@ async fn a_file_that_cannot_be_written_to_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_disk_that_is_full_is_said_to_be_one_at_the_opening() {
+    let database = Database::new();
+    let own = database.connection();
+    own.execute_batch("CREATE TABLE items (name TEXT)").unwrap();
+    own.query_row("PRAGMA max_page_count = 2", [], |_| Ok(()))
+        .unwrap();
+    assert_not_opened(SqliteStore::open_with(own).await, OpenErrorKind::Full);
+    database.store().await;
+}
+
+#[tokio::test]
 async fn a_disk_that_is_full_refuses_and_loses_nothing() {
     let database = Database::new();
     // The page limit is a connection's own: SQLite then says what it says when the disk is full.

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use rusqlite::params;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 use tower_idempotency::{
     Admin, Effects, Guard, SqliteStore, Store, UnknownOutcome,
     admin::{Force, Forgotten, List},
@@ -259,6 +259,52 @@ async fn whoever_waits_in_the_same_process_is_woken_before_the_owner_is_told() {
         assert!(changed.now_or_never().is_some(), "{end}");
         drop(acquired);
     }
+}
+
+#[tokio::test]
+async fn whoever_waits_is_woken_by_a_change_of_owner_and_not_for_nothing() {
+    let database = Database::new();
+    let (owner, waiter) = (database.store().await, database.store().await);
+    let claim = fresh();
+    acquired(&owner, &claim).await;
+    let mut changed = waiter.changed(claim.name());
+    let woken = timeout(Duration::from_secs(1), &mut changed).await;
+    assert!(woken.is_err(), "woken for nothing");
+    // Taken over between two looks.
+    let take_over = "UPDATE tower_idempotency SET owner = zeroblob(16), fence = 2";
+    database.connection().execute(take_over, []).unwrap();
+    timeout(Duration::from_secs(20), changed).await.unwrap();
+
+    // A transaction is nowhere in the file.
+    let store = owner.transactional();
+    let claim = fresh();
+    let acquired = acquired(&store, &claim).await;
+    let woken = timeout(Duration::from_secs(1), store.changed(claim.name())).await;
+    assert!(woken.is_err(), "woken for nothing");
+    drop(acquired);
+}
+
+/// Returns how long this thread has run.
+#[cfg(target_os = "linux")]
+fn spent() -> Duration {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let (nanos, _) = times.split_once(' ').unwrap();
+    Duration::from_nanos(nanos.parse().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn whoever_waits_for_another_process_looks_less_and_less_often() {
+    let database = Database::new();
+    let (owner, waiter) = (database.store().await, database.store().await);
+    let claim = fresh();
+    acquired(&owner, &claim).await;
+    // This thread runs all that waits.
+    let before = spent();
+    let changed = waiter.changed(claim.name());
+    assert!(timeout(Duration::from_secs(3), changed).await.is_err());
+    let spent = spent() - before;
+    assert!(spent < Duration::from_millis(30), "{spent:?}");
 }
 
 #[tokio::test]

@@ -335,6 +335,72 @@ async fn a_transaction_whose_lease_has_passed_goes_when_another_process_needs_th
 }
 
 #[tokio::test]
+async fn a_transaction_whose_lease_has_passed_stays_for_whoever_has_gone_again() {
+    let database = Database::new();
+    furnish(&database);
+    let store = SqliteStore::builder().deadline(Duration::from_secs(20));
+    let store = store.open(database.path()).await.unwrap().transactional();
+    let claim = leased(&fresh(), Duration::from_secs(3));
+    let transaction = begin(&store, &claim).await;
+    // It comes while the lease lasts, and has gone when that is over.
+    let other = fresh();
+    let waited = tokio::time::timeout(Duration::from_millis(500), acquire(&store, &other));
+    assert!(waited.await.is_err());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(write(&transaction).await.unwrap(), 1);
+    let kept = complete(&store, &claim, b"record").await.unwrap();
+    assert_eq!((kept, sold(&database)), (Completion::Kept, 1));
+}
+
+#[tokio::test]
+async fn an_end_that_is_told_again_is_answered_as_it_was() {
+    let database = Database::new();
+    let store = database.store().await.transactional();
+    let claim = fresh();
+    let transaction = begin(&store, &claim).await;
+    for _ in 0..2 {
+        let kept = complete(&store, &claim, b"record").await.unwrap();
+        assert_eq!(kept, Completion::Kept);
+    }
+    let late = complete(&store, &rival(&claim), b"other").await.unwrap();
+    assert_eq!(late, Completion::Superseded);
+    drop(transaction);
+}
+
+#[tokio::test]
+async fn what_ended_for_another_in_flight_is_undone() {
+    let database = Database::new();
+    let claimed = SqliteStore::builder().deadline(Duration::from_secs(20));
+    let claimed = claimed.open(database.path()).await.unwrap();
+    let store = claimed.clone().transactional();
+    let claim = leased(&fresh(), Duration::from_millis(100));
+    let transaction = begin(&store, &claim).await;
+    assert_acquired(acquire(&claimed, &rival(&claim)).await, 1);
+    let late = complete(&store, &claim, b"record").await.unwrap();
+    assert_eq!(late, Completion::Undone);
+    drop(transaction);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_is_not_run() {
+    let database = Database::new();
+    furnish(&database);
+    let store = database.store().await.transactional();
+    let claim = fresh();
+    let transaction = begin(&store, &claim).await;
+    let (go_on, wait) = std::sync::mpsc::channel();
+    let first = transaction.run(move |_| Ok(wait.recv().is_ok()));
+    let mut first = std::pin::pin!(first);
+    assert!((&mut first).now_or_never().is_none());
+    // Behind the first.
+    assert!(write(&transaction).now_or_never().is_none());
+    go_on.send(()).unwrap();
+    assert!(first.await.unwrap());
+    let kept = complete(&store, &claim, b"record").await.unwrap();
+    assert_eq!((kept, sold(&database)), (Completion::Kept, 0));
+}
+
+#[tokio::test]
 async fn renewal_keeps_a_transaction_whatever_waits() {
     let database = Database::new();
     furnish(&database);

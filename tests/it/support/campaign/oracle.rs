@@ -47,6 +47,8 @@ impl Evidence {
         let late_comer = self.process(second);
         if late_comer.policy == UnknownOutcome::Refuse && !self.claims_die {
             verdict.violations.push(both(Violation::StartedTwice));
+        } else if self.claims_die && self.began_late(second) {
+            verdict.late += 1;
         } else if first.fence == second.fence
             && self.overlap(first, second)
             // A transaction that was cut off has no effect, however long its handler goes on.
@@ -104,14 +106,16 @@ impl Evidence {
     /// Returns until when a lease surely lasted that was last renewed, or could be, at its cut. It
     /// is renewed every third of it.
     fn alive_until(&self, run: &Run, cut: u64) -> u64 {
-        let by_outage = self
-            .outages
-            .iter()
-            .any(|outage| outage.start.max(run.start) == cut);
-        if self.claims_die && (by_outage || self.process(run).died.is_some()) {
+        let lapses = cut + self.lease / 2;
+        if !self.claims_die {
+            return lapses;
+        }
+        if self.process(run).died.is_some() {
             return cut;
         }
-        cut + self.lease / 2
+        let outages = self.outages.iter().filter(|outage| outage.end > cut);
+        let dies = outages.map(|outage| outage.start.max(cut)).min();
+        dies.map_or(lapses, |dies| min(dies, lapses))
     }
 
     /// Returns whether two runs can have been at work at the same time.
@@ -120,12 +124,18 @@ impl Evidence {
         end.is_none_or(|end| second.start < end)
     }
 
-    /// Returns whether a run may have begun when its lease was over: whoever ran it, or the whole
-    /// machine, had stood still, perhaps between the claim and the start.
+    /// Returns whether a run may have begun when its claim was over: whoever ran it, or the whole
+    /// machine, had stood still, perhaps between the claim and the start. A claim that is a
+    /// transaction is over only if the store went away meanwhile.
     fn began_late(&self, run: &Run) -> bool {
-        let mut stalls = self.stalls.iter();
-        self.process(run).was_stopped(BEGINNING, run.start)
-            || stalls.any(|stall| stall.start <= run.start && stall.end + BEGINNING >= run.start)
+        let mut stops = self.process(run).stops.iter().chain(&self.stalls);
+        stops.any(|stop| {
+            let mut outages = self.outages.iter();
+            stop.start <= run.start
+                && stop.end + BEGINNING >= run.start
+                && (!self.claims_die
+                    || outages.any(|outage| outage.start <= run.start && outage.end >= stop.start))
+        })
     }
 
     fn process(&self, run: &Run) -> &Process {

@@ -79,12 +79,8 @@ impl Campaign {
             verdict.lost,
             verdict.unsaved,
         );
-        for violation in &verdict.violations {
-            println!("violation: {violation:?}");
-        }
-        let broken = verdict.violations.len();
-        if broken > 0 {
-            let violations = format!("{:?}", verdict.violations);
+        let violations = format!("{:?}", verdict.violations);
+        if !verdict.violations.is_empty() {
             for run in &evidence.runs {
                 if violations.contains(&run.key) {
                     println!("{run:?} in {:?}", evidence.processes[run.process]);
@@ -95,7 +91,10 @@ impl Campaign {
                 evidence.outages, evidence.stalls
             );
         }
-        assert_eq!(broken, 0, "promises that were not kept are printed above");
+        assert!(
+            verdict.violations.is_empty(),
+            "promises that were not kept: {violations}"
+        );
     }
 
     async fn carry_out(&self, troubles: &mut dyn Troubles) -> Evidence {

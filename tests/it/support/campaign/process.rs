@@ -27,10 +27,4 @@ impl Process {
         let stopped = stops.map(|stop| stop.start.max(moment)).min();
         stopped.into_iter().chain(self.died).min()
     }
-
-    /// Returns whether it stood still within so many milliseconds before a moment.
-    pub(super) fn was_stopped(&self, within: u64, moment: u64) -> bool {
-        let mut stops = self.stops.iter();
-        stops.any(|stop| stop.start <= moment && stop.end + within >= moment)
-    }
 }
