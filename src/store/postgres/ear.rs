@@ -61,25 +61,24 @@ impl Core {
         }
     }
 
-    /// Ends the task if nobody waits. Who begins to wait looks for the task after that.
-    fn may_stop_hearing(&self) -> bool {
+    /// Returns the keys that somebody waits for; none ends the task, where nobody does and it has
+    /// lingered. Who begins to wait looks for the task after that.
+    fn needed(&self, lingers: bool) -> Option<Vec<RecordName>> {
         let mut task = self.ear.task.lock().unwrap_or_else(PoisonError::into_inner);
-        let stops = self.waiters.names().is_empty();
-        if stops {
+        let names = self.waiters.names();
+        if names.is_empty() && !lingers {
             *task = None;
+            return None;
         }
-        stops
+        Some(names)
     }
 
     async fn hear(self: Arc<Self>) {
         let mut line = Line::default();
         let mut last_needed = Instant::now();
-        loop {
-            let names = self.waiters.names();
+        while let Some(names) = self.needed(last_needed.elapsed() <= LINGER) {
             if !names.is_empty() {
                 last_needed = Instant::now();
-            } else if last_needed.elapsed() > LINGER && self.may_stop_hearing() {
-                return;
             }
             line.follow(&self, &names).await;
             self.look(&names).await;

@@ -1,11 +1,12 @@
 //! A handler's own transaction, tied to its claim.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tokio_postgres::Client;
 use tower_idempotency::{
-    Guard, PostgresStore, Store, UnknownOutcome,
+    Admin, Guard, PostgresStore, Store, UnknownOutcome,
+    admin::{Force, Forgotten},
     store::{Acquired, Claim, Claimed, Renewal},
 };
 
@@ -58,6 +59,27 @@ async fn it_hits_one_row_while_the_run_owns_its_key_and_none_after_a_takeover() 
     assert_eq!((second.fence, second.effect_committed), (2, true));
     assert_eq!(run(&client, first.guard.as_ref().unwrap()).await, 0);
     assert_eq!(run(&client, second.guard.as_ref().unwrap()).await, 1);
+}
+
+/// Longer than most commits take.
+const ASKED_FOR: Duration = Duration::from_millis(120);
+
+#[tokio::test]
+async fn a_key_that_its_transaction_has_is_asked_for_until_a_commit_should_be_over() {
+    let (store, _, client) = scene().await;
+    let claim = lapsed();
+    let guard = acquired(&store, &claim).await.guard.unwrap();
+    client.batch_execute("BEGIN").await.unwrap();
+    assert_eq!(run(&client, &guard).await, 1);
+    pass().await;
+    let start = Instant::now();
+    let seen = acquire(&store, &rival(&claim)).await;
+    assert!(matches!(seen, Ok(Claimed::Held { .. })), "{seen:?}");
+    assert!(start.elapsed() >= ASKED_FOR, "{:?}", start.elapsed());
+    let start = Instant::now();
+    let forgotten = store.forget(claim.name(), Force::Yes).await.unwrap();
+    assert_eq!(forgotten, Forgotten::InFlight);
+    assert!(start.elapsed() >= ASKED_FOR, "{:?}", start.elapsed());
 }
 
 #[tokio::test]

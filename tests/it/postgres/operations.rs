@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 use tower_idempotency::{
     Admin, PostgresStore, Store,
     admin::List,
@@ -103,6 +103,15 @@ async fn why_no_store_was_made_of_a_url_is_told_with_its_cause() {
     }
 }
 
+async fn until_one_waits(server: &PostgresServer) {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    let start = Instant::now();
+    while server.number(waiting).await != 1 {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// It finds no claim of its own to lock; then that comes in, and is abandoned while it goes on.
 #[tokio::test]
 async fn a_release_that_overtakes_its_claim_does_not_free_what_was_abandoned_meanwhile() {
@@ -116,14 +125,6 @@ async fn a_release_that_overtakes_its_claim_does_not_free_what_was_abandoned_mea
         let updated = server.connect().await.execute(&update, &[&owner]).await;
         assert_eq!(updated.unwrap(), 1);
     };
-    let until_one_waits = async || {
-        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-        let start = std::time::Instant::now();
-        while server.number(waiting).await != 1 {
-            assert!(start.elapsed() < Duration::from_secs(60));
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
     set_owner(&[0; 16]).await;
     // What the second statement of a release needs, and the first does not.
     let effects = server.connect().await;
@@ -133,13 +134,13 @@ async fn a_release_that_overtakes_its_claim_does_not_free_what_was_abandoned_mea
         let store = store.clone();
         async move { store.release(&claim).await }
     });
-    until_one_waits().await;
+    until_one_waits(&server).await;
     set_owner(claim.owner().as_bytes()).await;
     let abandon = server.connect().await;
     let update = format!("BEGIN; UPDATE {table} SET state = 'A'");
     abandon.batch_execute(&update).await.unwrap();
     effects.batch_execute("COMMIT").await.unwrap();
-    until_one_waits().await;
+    until_one_waits(&server).await;
     abandon.batch_execute("COMMIT").await.unwrap();
     release.await.unwrap().unwrap();
     let left = format!("SELECT count(*) FROM {table} WHERE state = 'A'");
@@ -278,6 +279,73 @@ async fn a_store_in_use_cleans_up_by_itself_and_stays_small() {
     let left = format!("SELECT count(*) FROM {}", stores.table);
     let left = server.number(&left).await;
     assert!(left < 1500, "{left} of 3000 are left");
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_leaves_no_task_behind() {
+    let server = PostgresServer::shared();
+    let stores = Stores::new(server, Driver::Deadpool);
+    stores.migrate().await;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    // What else a store had ends with its connections.
+    let until_left = async |expected: usize| {
+        let start = Instant::now();
+        while tasks() > expected {
+            assert!(start.elapsed() < Duration::from_secs(20), "{}", tasks());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    until_left(0).await;
+    let builder = PostgresStore::builder().table(&stores.table);
+    let builder = builder.cleanup_interval(Duration::from_secs(3600));
+    let store = builder.pool(stores.deadpool()).unwrap();
+    assert_acquired(acquire(&store, &fresh()).await, 1);
+    assert!(tasks() > 0);
+    drop(store);
+    until_left(0).await;
+}
+
+#[tokio::test]
+async fn a_record_that_waited_for_anothers_claim_to_come_in_is_superseded() {
+    let server = PostgresServer::start();
+    let (stores, store) = on(&server).await;
+    let claim = fresh();
+    // Of an owner that comes in between.
+    let other = server.connect().await;
+    let insert = format!(
+        "BEGIN; INSERT INTO {} VALUES ('\\x{:x}', 'P', '\\x00', 1, 1, '', now() + '1 min', now() + '2 min')",
+        stores.table,
+        claim.name()
+    );
+    other.batch_execute(&insert).await.unwrap();
+    let completing = tokio::spawn(async move { complete(&store, &claim, b"r").await });
+    until_one_waits(&server).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    let completed = completing.await.unwrap().unwrap();
+    assert_eq!(completed, Completion::Superseded);
+}
+
+#[tokio::test]
+async fn a_server_that_lets_nobody_in_is_unavailable_and_asked_once() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut stores = Stores::new(PostgresServer::shared(), Driver::Deadpool);
+    let port = listener.local_addr().unwrap().port();
+    stores.url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+    let store = stores.open().await;
+    let asking = tokio::spawn(async move { acquire(&store, &fresh()).await });
+    let mut asked = 0;
+    while !asking.is_finished() {
+        if let Ok(client) = timeout(Duration::from_millis(100), listener.accept()).await {
+            drop(client);
+            asked += 1;
+        }
+    }
+    assert_failed(asking.await.unwrap(), StoreErrorKind::Unavailable);
+    assert_eq!(asked, 1);
 }
 
 #[tokio::test]

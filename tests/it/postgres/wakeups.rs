@@ -46,6 +46,28 @@ async fn the_end_of_a_claim_is_pushed_to_who_waits_in_another_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_has_the_server_asked_some_times_a_second() {
+    let server = PostgresServer::start();
+    for driver in Driver::ALL {
+        let stores = Stores::new(&server, driver);
+        stores.migrate().await;
+        let store = stores.open().await;
+        let claim = fresh();
+        assert_acquired(acquire(&store, &claim).await, 1);
+        // What a connection did is counted within a second of its next statement.
+        let transactions = "SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'";
+        let before = server.number(transactions).await;
+        let waited = timeout(Duration::from_secs(4), store.changed(claim.name())).await;
+        assert!(waited.is_err(), "woken for nothing");
+        let asked = server.number(transactions).await - before;
+        assert!(
+            (1..100).contains(&asked),
+            "{driver:?}: {asked} transactions"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_costs_a_moment_and_no_answer() {
     let server = PostgresServer::start();
     for driver in Driver::ALL {

@@ -47,12 +47,13 @@ impl Evidence {
         let late_comer = self.process(second);
         if late_comer.policy == UnknownOutcome::Refuse && !self.claims_die {
             verdict.violations.push(both(Violation::StartedTwice));
-        } else if self.claims_die && self.began_late(second) {
-            verdict.late += 1;
         } else if first.fence == second.fence
             && self.overlap(first, second)
-            // A transaction that was cut off has no effect, however long its handler goes on.
-            && !(self.claims_die && self.cut_off(first).is_some_and(|cut| cut <= second.start))
+            // A transaction that was cut off has no effect, whenever its handler begins, and
+            // however long that goes on.
+            && !(self.claims_die
+                && (self.began_late(second)
+                    || self.cut_off(first).is_some_and(|cut| cut <= second.start)))
         {
             verdict.violations.push(both(Violation::SharedFence));
         } else if second.fence < first.fence {
@@ -67,6 +68,7 @@ impl Evidence {
             match self.cut_off(first) {
                 Some(cut) if second.start >= self.alive_until(first, cut) => verdict.repeated += 1,
                 _ if self.began_late(first) => verdict.late += 1,
+                _ if self.claims_die && self.began_late(second) => verdict.late += 1,
                 Some(_) => verdict.violations.push(both(Violation::LeaseAlive)),
                 None => verdict.violations.push(both(Violation::RanAgain)),
             }
