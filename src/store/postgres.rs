@@ -104,7 +104,8 @@ impl PostgresStore {
         PostgresStoreBuilder::new()
     }
 
-    /// Creates the tables, or brings older ones up to date; many servers may do so at once.
+    /// Creates the tables, or brings older ones up to date; many servers may do so at once. Where
+    /// all is there, this changes and locks nothing.
     ///
     /// For migrations of your own, the statements are in `src/store/postgres/schema.sql`.
     ///
@@ -112,7 +113,7 @@ impl PostgresStore {
     ///
     /// A [`StoreError`] if the server does not answer, or does not let us.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        Ok(self.core.script(&self.core.statements.schema).await?)
+        Ok(self.core.migrate().await?)
     }
 
     /// Deletes all that expired, in batches, and returns how many keys that were. The store does

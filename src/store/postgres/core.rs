@@ -51,6 +51,18 @@ impl Core {
         answer
     }
 
+    /// Makes the tables, unless they are there: to make the index again, PostgreSQL would wait for
+    /// all who write now, and let nobody else write before that.
+    pub(super) async fn migrate(&self) -> Result<(), Failure> {
+        let relations = self.table.relations();
+        let params = relations.each_ref().map(|name| Param::Text(name));
+        let rows = self.query_once(&self.statements.is_made, &params).await?;
+        if rows.first().ok_or_else(Failure::foreign)?.bool(0)? {
+            return Ok(());
+        }
+        self.script(&self.statements.schema).await
+    }
+
     /// Runs a script by itself, within the deadline, and as often as a statement: all of it, or
     /// nothing.
     pub(super) async fn repeat_script(&self, script: &str) -> Result<(), Failure> {

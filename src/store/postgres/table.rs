@@ -15,11 +15,11 @@ pub(super) struct Table {
 /// The longest name in PostgreSQL, in bytes; it cuts longer ones off.
 const LONGEST: usize = 63;
 /// The longest of what is added to the table's name.
-const ENDING: usize = "_expires_at".len();
+const INDEX: &str = "_expires_at";
 
 impl Table {
     pub(super) fn new(schema: &str, name: &str) -> Result<Self, InvalidName> {
-        for (name, longest) in [(schema, LONGEST), (name, LONGEST - ENDING)] {
+        for (name, longest) in [(schema, LONGEST), (name, LONGEST - INDEX.len())] {
             if name.is_empty() || name.len() > longest || name.contains('\0') {
                 return Err(InvalidName::new(name, longest));
             }
@@ -39,13 +39,18 @@ impl Table {
 
     /// Puts the names into a statement.
     pub(super) fn fill(&self, sql: &str) -> String {
-        let in_schema = |ending: &str| {
+        let [table, effects, _] = self.relations();
+        sql.replace("{table}", &table)
+            .replace("{effects}", &effects)
+            .replace("{index}", &quoted(&format!("{}{INDEX}", self.name)))
+    }
+
+    /// The names of all that is made: two tables and an index.
+    pub(super) fn relations(&self) -> [String; 3] {
+        ["", "_effects", INDEX].map(|ending| {
             let (schema, name) = (quoted(&self.schema), format!("{}{ending}", self.name));
             format!("{schema}.{}", quoted(&name))
-        };
-        sql.replace("{table}", &in_schema(""))
-            .replace("{effects}", &in_schema("_effects"))
-            .replace("{index}", &quoted(&format!("{}_expires_at", self.name)))
+        })
     }
 
     /// The advisory lock of whoever works under a key, in the transactional mode.

@@ -167,6 +167,39 @@ async fn many_servers_make_the_tables_at_once_and_again() {
     assert_acquired(acquire(&stores.open().await, &fresh()).await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_waits_for_nobody_who_writes_and_nobody_for_it() {
+    let server = PostgresServer::shared();
+    for driver in Driver::ALL {
+        let mut stores = Stores::new(server, driver);
+        // All of what may have been made, at whichever time.
+        for drop in ["", "INDEX {}_expires_at", "TABLE {}_effects", "TABLE {}"] {
+            if !drop.is_empty() {
+                let drop = drop.replace("{}", &stores.table);
+                server.run(&format!("DROP {drop}")).await;
+            }
+            stores.migrate().await;
+            assert_acquired(acquire(&stores.open().await, &fresh()).await, 1);
+            let indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = '{}'";
+            assert_eq!(
+                server.number(&indexes.replace("{}", &stores.table)).await,
+                2
+            );
+        }
+        // One that was stopped before it committed, say.
+        let writing = server.connect().await;
+        let write = format!("BEGIN; UPDATE {} SET attempt = attempt", stores.table);
+        writing.batch_execute(&write).await.unwrap();
+        // Nor does it need the rights to make anything.
+        stores.url += "?options=-c%20default_transaction_read_only%3Don";
+        let migrated = stores.open().await;
+        timeout(Duration::from_secs(60), migrated.migrate())
+            .await
+            .expect("it waits for nobody")
+            .unwrap();
+    }
+}
+
 #[tokio::test]
 async fn names_are_quoted_and_those_that_would_be_changed_are_refused() {
     let server = PostgresServer::shared();
