@@ -18,8 +18,11 @@ pub(super) trait Driver: Send + Sync {
 /// transaction, is given back.
 #[async_trait]
 pub(super) trait Session: Send {
-    /// Has statements ready, for where nothing else could be sent.
-    async fn prepare(&mut self, statements: &[&str]) -> Result<(), Failure>;
+    /// Has the statement ready that [`commit`](Self::commit) is to run, for drivers that could not
+    /// prepare it any more there.
+    async fn prepare(&mut self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// Runs one statement by itself.
     async fn query(&mut self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Failure>;

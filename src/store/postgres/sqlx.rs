@@ -70,16 +70,6 @@ impl Drop for Borrowed {
 
 #[async_trait]
 impl Session for Borrowed {
-    async fn prepare(&mut self, statements: &[&str]) -> Result<(), Failure> {
-        use sqlx::Executor;
-
-        for statement in statements {
-            let statement = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe((*statement).to_owned()));
-            self.connection().prepare(statement).await.map_err(failed)?;
-        }
-        Ok(())
-    }
-
     async fn query(&mut self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Failure> {
         let statement = sqlx::query(AssertSqlSafe(statement.to_owned()));
         let query = params.iter().fold(statement, bind);
@@ -223,9 +213,6 @@ fn failed(error: sqlx::Error) -> Failure {
         | sqlx::Error::Protocol(_)
         | sqlx::Error::BeginFailed
         | sqlx::Error::InvalidSavePointStatement => FailureKind::Broken,
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
-            FailureKind::NoConnection
-        }
         _ => FailureKind::Foreign,
     };
     Failure::new(kind, error)

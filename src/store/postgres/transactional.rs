@@ -69,10 +69,7 @@ impl Core {
         let session = self.driver.session().await?;
         let mut unfinished = Unfinished::new(session, tracked);
         // What completes may have to follow a failed statement, when nothing can be prepared.
-        unfinished
-            .session()
-            .prepare(&[&self.statements.keep])
-            .await?;
+        unfinished.session().prepare(&self.statements.keep).await?;
         // The lock has a statement of its own: the next one's snapshot has whatever its last owner
         // committed. It comes before the savepoint, or would go with it.
         let lock = self.table.lock(claim.name());

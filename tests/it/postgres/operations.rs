@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{io::AsyncReadExt, net::TcpListener, task::JoinSet, time::timeout};
 use tower_idempotency::{
     Admin, PostgresStore, Store,
     admin::List,
@@ -235,7 +235,7 @@ async fn stores_with_other_tables_have_nothing_to_do_with_each_other() {
     let server = PostgresServer::shared();
     for transactional in [false, true] {
         let claim = fresh();
-        let mut held = Vec::new();
+        let (mut held, mut waiting) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let mut stores = Stores::new(server, Driver::Deadpool);
             stores.transactional = transactional;
@@ -244,7 +244,44 @@ async fn stores_with_other_tables_have_nothing_to_do_with_each_other() {
             let acquired = acquire(&store, &claim).await;
             assert!(matches!(acquired, Ok(Claimed::Acquired(_))), "{acquired:?}");
             held.push((store, acquired));
+            // As in another process.
+            waiting.push(tokio::spawn(stores.open().await.changed(claim.name())));
         }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+        complete(&held[0].0, &claim, b"r").await.unwrap();
+        let [first, second] = &mut waiting[..] else {
+            unreachable!("two wait")
+        };
+        timeout(Duration::from_secs(20), first)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(timeout(Duration::from_millis(500), second).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn advisory_locks_of_the_applications_own_are_in_nobodys_way() {
+    let server = PostgresServer::start();
+    let application = server.connect().await;
+    let locks = "SELECT pg_advisory_lock(key) FROM generate_series(-9, 9) AS key";
+    application.execute(locks, &[]).await.unwrap();
+    for transactional in [false, true] {
+        let mut stores = Stores::new(&server, Driver::Deadpool);
+        stores.transactional = transactional;
+        stores.deadline = Duration::from_secs(60);
+        let migrated = timeout(Duration::from_secs(40), stores.migrate());
+        migrated.await.expect("nobody has its lock");
+        let (owner, waiter) = (stores.open().await, stores.open().await);
+        let claim = fresh();
+        let acquired = acquire(&owner, &claim).await;
+        let changed = tokio::spawn(waiter.changed(claim.name()));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        complete(&owner, &claim, b"r").await.unwrap();
+        assert_acquired(acquired, 1);
+        let changed = timeout(Duration::from_secs(40), changed);
+        changed.await.expect("nobody has its lock").unwrap();
     }
 }
 
@@ -284,8 +321,9 @@ async fn what_expired_is_deleted_in_batches_by_many_servers_and_the_rest_stays()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_in_use_cleans_up_by_itself_and_stays_small() {
-    let server = PostgresServer::shared();
-    let stores = Stores::new(server, Driver::Deadpool);
+    // Its own: whoever has a transaction open there keeps what was deleted.
+    let server = PostgresServer::start();
+    let stores = Stores::new(&server, Driver::Deadpool);
     stores.migrate().await;
     let builder = PostgresStore::builder().table(&stores.table);
     let builder = builder.cleanup_interval(Duration::from_millis(50));
@@ -364,21 +402,100 @@ async fn a_record_that_waited_for_anothers_claim_to_come_in_is_superseded() {
 
 #[tokio::test]
 async fn a_server_that_lets_nobody_in_is_unavailable_and_asked_once() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut stores = Stores::new(PostgresServer::shared(), Driver::Deadpool);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    stores.url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-    let store = stores.open().await;
-    let asking = tokio::spawn(async move { acquire(&store, &fresh()).await });
-    let mut asked = 0;
-    while !asking.is_finished() {
-        if let Ok(client) = timeout(Duration::from_millis(100), listener.accept()).await {
-            drop(client);
-            asked += 1;
+    for driver in Driver::ALL {
+        let mut stores = Stores::new(PostgresServer::shared(), driver);
+        stores.url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        let store = stores.open().await;
+        let asking = tokio::spawn(async move { acquire(&store, &fresh()).await });
+        let mut asked = 0;
+        while !asking.is_finished() {
+            let client = timeout(Duration::from_millis(100), listener.accept()).await;
+            if let Ok(Ok((mut client, _))) = client {
+                // Not before it has said something: that is not lost, but has no answer.
+                assert!(client.read(&mut [0; 1000]).await.unwrap() > 0);
+                asked += 1;
+            }
+        }
+        assert_failed(asking.await.unwrap(), StoreErrorKind::Unavailable);
+        assert_eq!(asked, 1, "{driver:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_that_was_given_up_takes_no_connection_with_it() {
+    let server = PostgresServer::shared();
+    for driver in Driver::ALL {
+        let mut stores = Stores::new(server, driver);
+        stores.migrate().await;
+        stores.connections = 1;
+        let patient = stores.open().await;
+        let claim = fresh();
+        assert_acquired(acquire(&patient, &claim).await, 1);
+        drop(patient);
+        let other = server.connect().await;
+        let lock = format!("BEGIN; SELECT FROM {} FOR UPDATE", stores.table);
+        other.batch_execute(&lock).await.unwrap();
+        stores.deadline = Duration::from_secs(2);
+        let store = stores.open().await;
+        for _ in 0..3 {
+            let given_up = complete(&store, &claim, b"r").await;
+            assert_failed(given_up, StoreErrorKind::Unavailable);
+            assert_acquired(acquire(&store, &fresh()).await, 1);
         }
     }
-    assert_failed(asking.await.unwrap(), StoreErrorKind::Unavailable);
-    assert_eq!(asked, 1);
+}
+
+/// Has every new claim fail with a code of the server's, or the first alone, and counts them.
+async fn fail_with(server: &PostgresServer, table: &str, code: &str, always: bool) {
+    let script = format!(
+        "CREATE SEQUENCE IF NOT EXISTS {table}_tries;
+         ALTER SEQUENCE {table}_tries RESTART;
+         CREATE OR REPLACE FUNCTION {table}_fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF nextval('{table}_tries') = 1 OR {always} THEN
+                 RAISE EXCEPTION 'as told' USING ERRCODE = '{code}';
+             END IF;
+             RETURN new;
+         END $$;
+         CREATE OR REPLACE TRIGGER fail BEFORE INSERT ON {table}
+         FOR EACH ROW EXECUTE FUNCTION {table}_fail();"
+    );
+    server.run(&script).await;
+}
+
+/// The codes are those of "Appendix A" of PostgreSQL's manual.
+#[tokio::test]
+async fn what_the_server_says_decides_what_is_told_and_whether_it_is_asked_again() {
+    let server = PostgresServer::shared();
+    for driver in Driver::ALL {
+        let stores = Stores::new(server, driver);
+        stores.migrate().await;
+        let (store, table) = (stores.open().await, &stores.table);
+        for (code, kind) in [
+            ("53100", StoreErrorKind::Full),
+            ("53200", StoreErrorKind::Full),
+            ("XX001", StoreErrorKind::Corrupt),
+            ("XX002", StoreErrorKind::Corrupt),
+            ("42501", StoreErrorKind::Corrupt),
+            ("3F000", StoreErrorKind::Corrupt),
+            ("25006", StoreErrorKind::Unavailable),
+            ("57014", StoreErrorKind::Unavailable),
+        ] {
+            fail_with(server, table, code, true).await;
+            assert_failed(acquire(&store, &fresh()).await, kind);
+            let tries = format!("SELECT last_value FROM {table}_tries");
+            assert_eq!(server.number(&tries).await, 1, "{driver:?} {code}");
+        }
+        for code in [
+            "40001", "40P01", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "08000",
+        ] {
+            fail_with(server, table, code, false).await;
+            assert_acquired(acquire(&store, &fresh()).await, 1);
+            let tries = format!("SELECT last_value FROM {table}_tries");
+            assert_eq!(server.number(&tries).await, 2, "{driver:?} {code}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -437,12 +554,14 @@ async fn a_restart_of_the_server_fails_no_operation_that_follows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn serialization_failures_are_tried_again() {
-    let server = PostgresServer::shared();
+    let server = PostgresServer::start();
+    let sessions = "SELECT sessions FROM pg_stat_database WHERE datname = 'postgres'";
     for driver in Driver::ALL {
-        let mut stores = Stores::new(server, driver);
+        let mut stores = Stores::new(&server, driver);
         stores.migrate().await;
         stores.url += "?options=-c%20default_transaction_isolation%3Dserializable";
         let store = stores.open().await;
+        let before = server.number(sessions).await;
         for _ in 0..10 {
             let claim = fresh();
             let mut claims = JoinSet::new();
@@ -459,6 +578,9 @@ async fn serialization_failures_are_tried_again() {
             }
             assert_eq!(claims.join_all().await.into_iter().sum::<u32>(), 1);
         }
+        // On the same connections: one that was told so is as good as before.
+        let begun = server.number(sessions).await - before;
+        assert!(begun <= 20, "{driver:?}: {begun} connections");
     }
 }
 

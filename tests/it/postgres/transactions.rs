@@ -8,7 +8,7 @@ use tower_idempotency::store::StoreErrorKind;
 
 use crate::support::{
     claims::{acquire, assert_failed, fresh},
-    postgres::{Driver, PostgresServer, Shop},
+    postgres::{Driver, PostgresServer, Shop, Stores},
 };
 
 /// Waits until something is so, which takes a server a moment.
@@ -258,22 +258,61 @@ async fn a_commit_that_fails_is_503_and_all_is_undone() {
 #[tokio::test]
 async fn the_log_says_why_a_transaction_is_undone() {
     let server = PostgresServer::shared();
-    let shop = Shop::open(server, Driver::ALL[0]).await;
-    assert_eq!(shop.ask("a", "number 1").await.status, 201);
-    let (log, _guards) = crate::support::log::Log::capture();
-    let undone = |reason: &str| {
-        let said = log.text();
-        let line = said.lines().find(|line| line.contains("was rolled back"));
-        line.is_some_and(|line| line.starts_with("WARN") && line.contains(reason))
-    };
-    assert_eq!(shop.ask("b", "pay").await.status, 201);
-    assert!(!undone(""));
-    assert_eq!(shop.ask("c", "number 1").await.status, 503);
-    assert!(
-        undone("a statement of the handler failed") || undone("the commit failed"),
-        "{}",
-        log.text()
-    );
+    for driver in Driver::ALL {
+        let shop = Shop::open(server, driver).await;
+        assert_eq!(shop.ask("a", "number 1").await.status, 201);
+        for (what, reason) in [
+            ("number 1", "the commit failed"),
+            ("fail 201", "a statement of the handler failed"),
+            ("run COMMIT", "the handler ended the transaction by itself"),
+        ] {
+            let said = {
+                let (log, _guards) = crate::support::log::Log::capture();
+                assert_eq!(shop.ask(what, what).await.status, 503);
+                log.text()
+            };
+            let undone = |line: &&str| line.contains("was rolled back");
+            let line = said.lines().find(undone).expect("it is said");
+            assert!(line.starts_with("WARN") && line.contains(reason), "{line}");
+            let (log, _guards) = crate::support::log::Log::capture();
+            assert_eq!(shop.ask(&format!("{what} paid"), "pay").await.status, 201);
+            assert!(!log.text().contains("was rolled back"), "{}", log.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_asks_for_what_is_not_there_is_told_why() {
+    use axum::{Router, routing::post};
+    use tower::ServiceExt;
+    use tower_idempotency::{IdempotencyLayer, PgTransaction};
+
+    type Transaction = PgTransaction<deadpool_postgres::Client>;
+
+    async fn handle(request: http::Request<axum::body::Body>) -> String {
+        let transaction = match Transaction::of(request.extensions()) {
+            Ok(transaction) => transaction,
+            Err(missing) => return missing.to_string(),
+        };
+        let twice = Transaction::of(request.extensions()).unwrap_err();
+        format!("{transaction:?}, {twice}")
+    }
+    let stores = Stores::transactional(PostgresServer::shared(), Driver::Deadpool);
+    stores.migrate().await;
+    let layer = IdempotencyLayer::new(stores.open().await);
+    let app = Router::new().route("/", post(handle)).layer(layer);
+    let none = "the request has no such transaction: ";
+    let twice = "PgTransaction { .. }, the request's transaction is in use";
+    for (key, expected) in [(None, none), (Some("a"), twice)] {
+        let mut request = http::Request::post("/");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let body = app.clone().oneshot(request).await.unwrap().into_body();
+        let told = axum::body::to_bytes(body, 1000).await.unwrap();
+        assert!(told.starts_with(expected.as_bytes()), "{told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -267,12 +267,18 @@ async fn a_replay_is_read_by_its_caller_unless_reading_takes_long() {
             answered.is_some_and(|answered| matches!(answered, Ok(Claimed::Completed(_))))
         })
     };
+    let until_at_once = async || {
+        let start = Instant::now();
+        while !at_once() {
+            // One read was slow, be it for the machine's sake.
+            assert!(start.elapsed() < Duration::from_secs(60), "never");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    until_at_once().await;
+    // What is to be saved up is counted by how long a read took, not by how late it came.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let start = Instant::now();
-    while !at_once() {
-        // One read was slow, be it for the machine's sake.
-        assert!(start.elapsed() < Duration::from_secs(60), "never");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     // This takes its caller long.
     while acquire(&store, &rival(&long)).now_or_never().is_none() {
         assert!(start.elapsed() < Duration::from_secs(60), "never");
@@ -280,6 +286,7 @@ async fn a_replay_is_read_by_its_caller_unless_reading_takes_long() {
     }
     assert!(!at_once());
     assert_record(acquire(&store, &rival(&short)).await, b"record");
+    until_at_once().await;
 }
 
 /// Has another process recover the log, which takes it long: SQLite's readers and writers wait.

@@ -123,15 +123,19 @@ async fn a_database_of_ones_own_keeps_all_that_is_in_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_locked_for_a_moment_is_waited_for() {
-    let database = Database::new();
-    let own = database.connection();
-    own.execute_batch("CREATE TABLE items (name TEXT); BEGIN EXCLUSIVE")
-        .unwrap();
-    let opening = tokio::spawn(SqliteStore::open(database.path()));
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!opening.is_finished());
-    own.execute_batch("COMMIT").unwrap();
-    opening.await.unwrap().unwrap();
+    for log in ["DELETE", "WAL"] {
+        let database = Database::new();
+        let own = database.connection();
+        own.query_row(&format!("PRAGMA journal_mode = {log}"), [], |_| Ok(()))
+            .unwrap();
+        own.execute_batch("CREATE TABLE items (name TEXT); BEGIN EXCLUSIVE")
+            .unwrap();
+        let opening = tokio::spawn(SqliteStore::open(database.path()));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!opening.is_finished(), "{log}");
+        own.execute_batch("COMMIT").unwrap();
+        opening.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -43,14 +43,9 @@ impl Drop for Borrowed {
 
 #[async_trait]
 impl Session for Borrowed {
-    async fn prepare(&mut self, statements: &[&str]) -> Result<(), Failure> {
-        for statement in statements {
-            self.client()
-                .prepare_cached(statement)
-                .await
-                .map_err(failed)?;
-        }
-        Ok(())
+    async fn prepare(&mut self, statement: &str) -> Result<(), Failure> {
+        let prepared = self.client().prepare_cached(statement).await;
+        prepared.map(drop).map_err(failed)
     }
 
     async fn query(&mut self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Failure> {
