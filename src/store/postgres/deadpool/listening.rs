@@ -1,29 +1,22 @@
 use async_trait::async_trait;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::sync::mpsc;
 
 use super::failed;
 use crate::store::postgres::{driver::Listener, failure::Failure};
 
-/// A connection that listens, and the task that reads what it hears.
+/// A connection that listens, and what the task that reads from it has heard. That ends with the
+/// client.
 pub(super) struct Listening {
     client: tokio_postgres::Client,
     told: mpsc::UnboundedReceiver<String>,
-    task: JoinHandle<()>,
 }
 
 impl Listening {
     pub(super) fn new(
         client: tokio_postgres::Client,
         told: mpsc::UnboundedReceiver<String>,
-        task: JoinHandle<()>,
     ) -> Self {
-        Self { client, told, task }
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.task.abort();
+        Self { client, told }
     }
 }
 
