@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 # Two at a time: those that only parse, many thousand inputs a second, and those that run a layer.
 lanes=('key_header record_decode retry_after' 'redis_reply problem identity replay layer')
 host=$(rustc -vV | sed -n 's/^host: //p')
-programs=${CARGO_TARGET_DIR:-target}/$host/release
+programs=${CARGO_TARGET_DIR:-$PWD/target}/$host/release
 export CARGO_INCREMENTAL=0
 coverage='--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4'
 coverage+=' -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table'
@@ -29,7 +29,7 @@ lane() {
       -artifact_prefix="artifacts/$target/" -rss_limit_mb=1024 -timeout=10 -max_len=4096 \
       -print_final_stats=1 >"$log" 2>&1; then
       tail -n 40 "$log" >&2
-      echo "fuzz: $target: again with $PWD/$programs/$target and the file named above"
+      echo "fuzz: $target: again with $programs/$target and the file named above"
       return 1
     fi
   done
