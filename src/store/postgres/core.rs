@@ -56,7 +56,7 @@ impl Core {
     pub(super) async fn migrate(&self) -> Result<(), Failure> {
         let relations = self.table.relations();
         let params = relations.each_ref().map(|name| Param::Text(name));
-        let rows = self.query_once(&self.statements.is_made, &params).await?;
+        let rows = self.query_once(self.statements.is_made, &params).await?;
         if rows.first().ok_or_else(Failure::foreign)?.bool(0)? {
             return Ok(());
         }

@@ -116,7 +116,9 @@ fn run(asked: &Asked) -> Result<ExitCode> {
                 && !bench.unbuilt.contains(number)
                 && !bench.constant.contains(number)
         });
-        let waiting: Vec<_> = waiting.collect();
+        let mut waiting: Vec<_> = waiting.collect();
+        // What the time is too short for must not stand before all others the next time.
+        fastrand::shuffle(&mut waiting);
         if waiting.is_empty() || is_over(&end) {
             continue;
         }
@@ -140,36 +142,44 @@ fn run(asked: &Asked) -> Result<ExitCode> {
                 return Ok(());
             }
             let longest = if asked.again { Duration::MAX } else { SOON };
-            let (verdict, by) = tried(&bench, &tests.of(*number, longest), *number)?;
-            book.enter(&mutant.name, verdict, &by)
+            match tried(&bench, &tests.of(*number, longest), *number, end)? {
+                Some((verdict, by)) => book.enter(&mutant.name, verdict, &by),
+                None => Ok(()),
+            }
         })?;
     }
     report(&root, &mutants, &bench, &book)
 }
 
-/// Lets the tests run that come by a mutant, until one notices.
+/// Lets the tests run that come by a mutant, until one notices; or tells nothing, if the time is up
+/// before.
 fn tried(
     bench: &Bench,
     groups: &[(Vec<&str>, Duration)],
     number: usize,
-) -> Result<(Verdict, String)> {
+    end: Option<Instant>,
+) -> Result<Option<(Verdict, String)>> {
+    let left = || {
+        end.map_or(Duration::MAX, |end| {
+            end.saturating_duration_since(Instant::now())
+        })
+    };
     for (group, took) in groups {
         let mut command = Command::new(&bench.program);
         command
             .arg("--exact")
             .args(group)
             .env("MUTANT", number.to_string());
-        if !process::passes(command, &bench.tree, Duration::from_secs(20) + *took * 5)? {
-            return Ok((Verdict::Noticed, format!("one of {}", group.len())));
+        let longest = Duration::from_secs(20) + *took * 5;
+        if !process::passes(command, &bench.tree, longest.min(left()))? {
+            if left().is_zero() {
+                return Ok(None);
+            }
+            return Ok(Some((Verdict::Noticed, format!("one of {}", group.len()))));
         }
     }
-    Ok((
-        Verdict::Missed,
-        format!(
-            "{} tests",
-            groups.iter().map(|(group, _)| group.len()).sum::<usize>()
-        ),
-    ))
+    let tests = groups.iter().map(|(group, _)| group.len()).sum::<usize>();
+    Ok(Some((Verdict::Missed, format!("{tests} tests"))))
 }
 
 fn report(root: &Path, mutants: &[Mutant], bench: &Bench, book: &Book) -> Result<ExitCode> {
