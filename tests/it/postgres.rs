@@ -10,6 +10,7 @@ mod cuts;
 mod diesel;
 #[cfg(all(feature = "axum", feature = "client"))]
 mod exactly_once;
+mod failures;
 mod guard;
 mod operations;
 #[cfg(feature = "testing")]
