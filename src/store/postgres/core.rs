@@ -9,7 +9,7 @@ use super::{
     open::Open,
     repeats::Repeats,
     row::Row,
-    statements::Statements,
+    statements::{IS_MADE, Statements},
     table::Table,
     waiters::Waiters,
 };
@@ -56,7 +56,7 @@ impl Core {
     pub(super) async fn migrate(&self) -> Result<(), Failure> {
         let relations = self.table.relations();
         let params = relations.each_ref().map(|name| Param::Text(name));
-        let rows = self.query_once(self.statements.is_made, &params).await?;
+        let rows = self.query_once(IS_MADE, &params).await?;
         if rows.first().ok_or_else(Failure::foreign)?.bool(0)? {
             return Ok(());
         }

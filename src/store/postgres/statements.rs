@@ -5,7 +5,6 @@ use super::table::Table;
 /// The statements of a store, with the names of its tables in them.
 #[derive(Debug)]
 pub(super) struct Statements {
-    pub(super) is_made: &'static str,
     pub(super) schema: String,
     pub(super) look: String,
     pub(super) claim: String,
@@ -31,7 +30,7 @@ pub(super) const SAVEPOINT: &str = "SAVEPOINT tower_idempotency";
 pub(super) const UNDO: &str = "ROLLBACK TO SAVEPOINT tower_idempotency";
 
 /// Whether all of three relations are there.
-const IS_MADE: &str = "SELECT to_regclass($1::text) IS NOT NULL AND to_regclass($2::text) IS NOT NULL \
+pub(super) const IS_MADE: &str = "SELECT to_regclass($1::text) IS NOT NULL AND to_regclass($2::text) IS NOT NULL \
                        AND to_regclass($3::text) IS NOT NULL";
 
 /// A page of entries in the order of names: $1 the last name that was told, $2 how many.
@@ -47,7 +46,6 @@ impl Statements {
         let schema = table.fill(include_str!("schema.sql"));
         let lock = table.schema_lock();
         Self {
-            is_made: IS_MADE,
             // One script is one transaction. Two servers at once would both find no table.
             schema: format!("SELECT pg_advisory_xact_lock({lock});\n{schema}"),
             look: table.fill(include_str!("look.sql")),

@@ -118,3 +118,41 @@ async fn the_connection_that_listens_is_kept_for_the_next_and_given_up_after_som
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// Whoever has the lock that tells of a waiter keeps the connection from answering.
+#[tokio::test]
+async fn a_connection_that_listens_in_vain_leaves_no_task_behind() {
+    let server = PostgresServer::start();
+    let mut stores = Stores::new(&server, Driver::Deadpool);
+    stores.migrate().await;
+    stores.deadline = Duration::from_millis(500);
+    let claim = fresh();
+    let store = stores.open().await;
+    assert_acquired(acquire(&store, &claim).await, 1);
+    let application = server.connect().await;
+    let lock = "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks \
+                WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted";
+    let lock: i64 = {
+        let mut changed = store.changed(claim.name());
+        let woken = timeout(Duration::from_millis(300), &mut changed).await;
+        assert!(woken.is_err(), "woken for nothing");
+        server.number(lock).await
+    };
+    // Once nobody waits, it is to be had.
+    let take = format!("SELECT pg_advisory_lock({lock})");
+    application.batch_execute(&take).await.unwrap();
+    let waited = timeout(Duration::from_secs(3), store.changed(claim.name())).await;
+    assert!(waited.is_err(), "woken for nothing");
+    drop(store);
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let start = Instant::now();
+    // The application's.
+    while tasks() > 1 {
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", tasks());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

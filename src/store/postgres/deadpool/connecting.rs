@@ -59,7 +59,7 @@ where
         let connecting = self.config.connect(self.tls.clone());
         let (client, mut connection) = connecting.await.map_err(failed)?;
         let (tell, told) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 let AsyncMessage::Notification(message) = message else {
                     continue;
@@ -69,7 +69,7 @@ where
                 }
             }
         });
-        let mut listening = Listening::new(client, told);
+        let mut listening = Listening::new(client, told, task);
         let script = format!("LISTEN {}", quoted(channel));
         listening.script(&script).await?;
         Ok(Box::new(listening))
