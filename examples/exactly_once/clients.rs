@@ -43,7 +43,6 @@ pub(crate) async fn transfer_all(
             Duration::from_millis(200),
         ))
         .max_attempts(200)
-        .max_retry_after(Duration::from_millis(200))
         .attempt_timeout(Duration::from_secs(5))
         .idempotency_key(Key::UuidV7)
         .wait_on_conflict()
